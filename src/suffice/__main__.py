@@ -1,0 +1,3 @@
+from suffice.cli import main
+
+main()

@@ -1,0 +1,59 @@
+"""The `suffice` command. Tables and progress for people; with `--json`, JSON alone on stdout.
+
+Exit codes: 0 done, 1 failed, 2 misused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from suffice.cli.base import fail
+from suffice.errors import SufficeError
+
+COMMANDS = (
+    "init",
+    "doctor",
+    "models",
+    "pull",
+    "up",
+    "demo",
+    "chat",
+    "ask",
+    "route",
+    "train",
+    "evaluate",
+    "feedback",
+    "records",
+    "spend",
+    "keys",
+)
+"""In the order of `suffice --help`; each is a module of this package with `register(app)`."""
+
+
+def build() -> typer.Typer:
+    """The application with every command."""
+    app = typer.Typer(
+        name="suffice",
+        help="Answers every query with the cheapest plan that suffices, and proves it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    for name in COMMANDS:
+        importlib.import_module(f"suffice.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point: our own errors become one sentence, Ctrl-C ends quietly."""
+    try:
+        build()()
+    except SufficeError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

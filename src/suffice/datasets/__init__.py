@@ -1,0 +1,1 @@
+"""Benchmark data and the recorded panel: queries, answers, grades."""

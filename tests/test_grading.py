@@ -137,7 +137,7 @@ def test_endless_loop_is_stopped() -> None:
 
 
 def test_unknown_check_lists_the_names() -> None:
-    with pytest.raises(ValueError, match="choice.*contains.*number"):
+    with pytest.raises(ValueError, match=r"choice.*contains.*number"):
         grade("vibes", "yes", "yes")
 
 

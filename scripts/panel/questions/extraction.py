@@ -1,6 +1,6 @@
 """Pull one thing out of a short, messy text that the question itself carries."""
 
-from panel.template import Case, Template
+from scripts.panel.template import Case, Template
 
 TEMPLATES: tuple[Template, ...] = (
     Template(
@@ -53,7 +53,9 @@ TEMPLATES: tuple[Template, ...] = (
             'What is the remaining amount the customer owes, going by this invoice? "{text}"',
         ),
         cases=(
-            Case({"text": "Total 480.00 EUR, deposit received 120.00 EUR, balance to be paid in May."}, "360"),
+            Case(
+                {"text": "Total 480.00 EUR, deposit received 120.00 EUR, balance to be paid in May."}, "360"
+            ),
             Case({"text": "inv. 8831 / net 75.00 / tax 15.00 / AMOUNT DUE 90.00 / thank you"}, "90"),
             Case({"text": "2 x desk lamp at 34.50, shipping 6.00, voucher -10.00, nothing paid yet"}, "65"),
             Case(
@@ -138,7 +140,8 @@ TEMPLATES: tuple[Template, ...] = (
             Case(
                 {
                     "condition": "has not been paid",
-                    "text": "Invoices for 3041, 3042 and 3044 are settled; of 3041 to 3044 one is still open.",
+                    "text": "Invoices for 3041, 3042 and 3044 are settled; of 3041 to 3044 one is still "
+                    "open.",
                 },
                 "3043",
             ),
@@ -157,10 +160,21 @@ TEMPLATES: tuple[Template, ...] = (
             'Find the end point (a city) of the journey described here: "{text}"',
         ),
         cases=(
-            Case({"text": "Leaving Porto at 7, change in Madrid, two hours in Lyon, then on to Basel to stay."}, "Basel"),
+            Case(
+                {
+                    "text": "Leaving Porto at 7, change in Madrid, two hours in Lyon, then on to Basel to "
+                    "stay."
+                },
+                "Basel",
+            ),
             Case({"text": "Flight from Oslo to Rome, 14:20, seat 9A."}, "Rome"),
-            Case({"text": "I wanted Vienna, got as far as Graz, and turned back to Zagreb where I now sleep."}, "Zagreb"),
-            Case({"text": "Lima via Bogota; before Lima I was in Quito, before Quito in Cusco. End."}, "Lima"),
+            Case(
+                {"text": "I wanted Vienna, got as far as Graz, and turned back to Zagreb where I now sleep."},
+                "Zagreb",
+            ),
+            Case(
+                {"text": "Lima via Bogota; before Lima I was in Quito, before Quito in Cusco. End."}, "Lima"
+            ),
         ),
     ),
     Template(
@@ -212,8 +226,13 @@ TEMPLATES: tuple[Template, ...] = (
         cases=(
             Case({"url": "https://shop.kelda.example:8443/cart?id=7"}, "shop.kelda.example"),
             Case({"url": "http://www.mirla.example/index.html"}, "www.mirla.example"),
-            Case({"url": "ftp://anna:geheim@files.tarn.example/pub/www.data.example.zip"}, "files.tarn.example"),
-            Case({"url": "https://login.bank.example.evil.test/bank.example/home"}, "login.bank.example.evil.test"),
+            Case(
+                {"url": "ftp://anna:geheim@files.tarn.example/pub/www.data.example.zip"}, "files.tarn.example"
+            ),
+            Case(
+                {"url": "https://login.bank.example.evil.test/bank.example/home"},
+                "login.bank.example.evil.test",
+            ),
         ),
     ),
     Template(
@@ -236,7 +255,10 @@ TEMPLATES: tuple[Template, ...] = (
                 },
                 "1.4.2|v1.4.2",
             ),
-            Case({"fact": "is the newest", "text": "v2.0 - first. v2.1 - faster. v2.3 - newest, adds search."}, "2.3|v2.3"),
+            Case(
+                {"fact": "is the newest", "text": "v2.0 - first. v2.1 - faster. v2.3 - newest, adds search."},
+                "2.3|v2.3",
+            ),
             Case(
                 {"fact": "is the highest", "text": "available: 3.9.1, 3.10.0, 3.2.14, 3.8.20"},
                 "3.10.0|v3.10.0|3.10",
@@ -264,7 +286,9 @@ TEMPLATES: tuple[Template, ...] = (
             'Going by "{text}", how much {drug} (mg) is taken in one day?',
         ),
         cases=(
-            Case({"drug": "Velorin", "text": "pt 61y, Velorin 20 mg twice daily, Coprax 5 mg at night"}, "40"),
+            Case(
+                {"drug": "Velorin", "text": "pt 61y, Velorin 20 mg twice daily, Coprax 5 mg at night"}, "40"
+            ),
             Case({"drug": "Dastol", "text": "Dastol 75 mg once a day, with food"}, "75"),
             Case({"drug": "Numex", "text": "Numex 0.5 g morning, 250 mg evening; Tarvil stopped"}, "750"),
             Case({"drug": "Orpal", "text": "Orpal 30 mg every 8 hours (was 40 mg every 12 hours)"}, "90"),
@@ -286,7 +310,9 @@ TEMPLATES: tuple[Template, ...] = (
             Case({"position": "second", "items": "rope, lantern, kettle, blanket"}, "lantern"),
             Case({"position": "last", "items": "salt; flour; yeast; honey"}, "honey"),
             Case({"position": "second to last", "items": "oak / birch / elm / maple / pine / cedar"}, "pine"),
-            Case({"position": "sixth", "items": "cup, fork, plate, bowl, spoon, jug, knife, tray, pan"}, "jug"),
+            Case(
+                {"position": "sixth", "items": "cup, fork, plate, bowl, spoon, jug, knife, tray, pan"}, "jug"
+            ),
         ),
     ),
     Template(
@@ -302,7 +328,10 @@ TEMPLATES: tuple[Template, ...] = (
             "Of the following offers, which article is the {extreme} one? {offers}",
         ),
         cases=(
-            Case({"extreme": "cheapest", "offers": "scarf 12.90, gloves 9.99, hat 10.50, socks 11.00"}, "gloves|glove"),
+            Case(
+                {"extreme": "cheapest", "offers": "scarf 12.90, gloves 9.99, hat 10.50, socks 11.00"},
+                "gloves|glove",
+            ),
             Case({"extreme": "most expensive", "offers": "pen 2, ruler 3, atlas 40, eraser 1"}, "atlas"),
             Case(
                 {
@@ -336,7 +365,8 @@ TEMPLATES: tuple[Template, ...] = (
             Case(
                 {
                     "act": "offered to bring the projector",
-                    "text": "Ines: We need a projector. Paul: Not mine, it broke. Greta: I can bring one. Ines: Good.",
+                    "text": "Ines: We need a projector. Paul: Not mine, it broke. Greta: I can bring one. "
+                    "Ines: Good.",
                 },
                 "Greta",
             ),
@@ -352,8 +382,8 @@ TEMPLATES: tuple[Template, ...] = (
             Case(
                 {
                     "act": "changed their mind",
-                    "text": "Rui: I vote yes. Sara: No. Timo: Yes, as always. Rui: Still yes. Sara: Fine, yes. "
-                    "Timo: Ha!",
+                    "text": "Rui: I vote yes. Sara: No. Timo: Yes, as always. Rui: Still yes. Sara: Fine, "
+                    "yes. Timo: Ha!",
                 },
                 "Sara",
             ),
@@ -375,11 +405,15 @@ TEMPLATES: tuple[Template, ...] = (
             Case(
                 {
                     "role": "architect",
-                    "text": "The bridge, paid for by Nils Harrow and drawn by Petra Vance, was opened by Lord Quill.",
+                    "text": "The bridge, paid for by Nils Harrow and drawn by Petra Vance, was opened by "
+                    "Lord Quill.",
                 },
                 "Vance",
             ),
-            Case({"role": "captain", "text": "Captain Edda Storm greeted the cook, Willem."}, "Edda Storm|Edda|Storm"),
+            Case(
+                {"role": "captain", "text": "Captain Edda Storm greeted the cook, Willem."},
+                "Edda Storm|Edda|Storm",
+            ),
             Case(
                 {
                     "role": "buyer",
@@ -447,7 +481,9 @@ TEMPLATES: tuple[Template, ...] = (
             'Read "{text}" and say how long the {event} is, counted in minutes.',
         ),
         cases=(
-            Case({"event": "concert", "text": "Doors 19:00, concert 19:30-21:10, bar open till 23:00"}, "100"),
+            Case(
+                {"event": "concert", "text": "Doors 19:00, concert 19:30-21:10, bar open till 23:00"}, "100"
+            ),
             Case({"event": "film", "text": "Film (95 minutes), then a talk (30 minutes)"}, "95"),
             Case({"event": "workshop", "text": "Workshop starts 13:45; coffee at its end, 16:20"}, "155"),
             Case({"event": "crossing", "text": "Ferry leaves 22:50, arrives 01:15, same time zone"}, "145"),

@@ -1,6 +1,6 @@
 """Put a short text under one of the labels that the question lists."""
 
-from panel.template import Case, Template
+from scripts.panel.template import Case, Template
 
 TEMPLATES: tuple[Template, ...] = (
     Template(
@@ -16,9 +16,18 @@ TEMPLATES: tuple[Template, ...] = (
             'Choose positive, negative or neutral for the feeling in this review: "{text}"',
         ),
         cases=(
-            Case({"text": "Oh great, it broke on day two. Money well spent, really."}, "negative//positive,negative,neutral"),
-            Case({"text": "Lovely little kettle, I use it every morning!"}, "positive//positive,negative,neutral"),
-            Case({"text": "The parcel contains one cable, 2 m long, and a manual."}, "neutral//positive,negative,neutral"),
+            Case(
+                {"text": "Oh great, it broke on day two. Money well spent, really."},
+                "negative//positive,negative,neutral",
+            ),
+            Case(
+                {"text": "Lovely little kettle, I use it every morning!"},
+                "positive//positive,negative,neutral",
+            ),
+            Case(
+                {"text": "The parcel contains one cable, 2 m long, and a manual."},
+                "neutral//positive,negative,neutral",
+            ),
             Case(
                 {"text": "I was sure I would hate it, and I have never been so happy to be wrong."},
                 "positive//positive,negative,neutral",
@@ -38,13 +47,27 @@ TEMPLATES: tuple[Template, ...] = (
             'Spam or ham - which of the two is "{text}"?',
         ),
         cases=(
-            Case({"text": "Hi Jo, free tickets for the school play are at my desk, first come first served."}, "ham//spam,ham"),
-            Case({"text": "CONGRATULATIONS!!! You WON 1,000,000 $. Click here to claim now!"}, "spam//spam,ham"),
             Case(
-                {"text": "Dear client, your mailbox is full. Confirm your password at the link below within 24 hours."},
+                {"text": "Hi Jo, free tickets for the school play are at my desk, first come first served."},
+                "ham//spam,ham",
+            ),
+            Case(
+                {"text": "CONGRATULATIONS!!! You WON 1,000,000 $. Click here to claim now!"}, "spam//spam,ham"
+            ),
+            Case(
+                {
+                    "text": "Dear client, your mailbox is full. Confirm your password at the link below "
+                    "within 24 hours."
+                },
                 "spam//spam,ham",
             ),
-            Case({"text": "Your dentist appointment is on Tuesday at 10:15. Call us if you need to change it."}, "ham//spam,ham"),
+            Case(
+                {
+                    "text": "Your dentist appointment is on Tuesday at 10:15. Call us if you need to change "
+                    "it."
+                },
+                "ham//spam,ham",
+            ),
         ),
     ),
     Template(
@@ -64,7 +87,10 @@ TEMPLATES: tuple[Template, ...] = (
                 {"text": "Minister defeats rival by a nose in race for party chair"},
                 "politics//sports,politics,science,business",
             ),
-            Case({"text": "Goalkeeper saves two penalties in the final"}, "sports//sports,politics,science,business"),
+            Case(
+                {"text": "Goalkeeper saves two penalties in the final"},
+                "sports//sports,politics,science,business",
+            ),
             Case(
                 {"text": "Shares of brewery slide after weak quarterly earnings"},
                 "business//sports,politics,science,business",
@@ -79,26 +105,44 @@ TEMPLATES: tuple[Template, ...] = (
         name="classify_urgency",
         task="classification",
         check="label",
-        wording='How urgent is this support ticket: low, medium or high? "{text}" Rule: high if work is stopped '
-        "for everybody, medium if one person cannot work, low otherwise.",
+        wording='How urgent is this support ticket: low, medium or high? "{text}" Rule: high if work is '
+        "stopped for everybody, medium if one person cannot work, low otherwise.",
         paraphrases=(
-            "Tickets are high when nobody can work, medium when one person cannot work, and low otherwise. "
-            'What is this one? "{text}"',
-            'Ticket: "{text}" Give its urgency (low, medium, high), where high means that work stops for '
-            "everybody, medium that a single person cannot work, and low all the rest.",
-            "Use these levels: low (work goes on), medium (one person is blocked), high (everybody is blocked). "
-            'Which level has "{text}"?',
-            "High: all staff are blocked. Medium: exactly one person is blocked. Low: nobody is. "
-            'Classify the ticket "{text}"',
-            'Rate the urgency of "{text}" as high (the whole staff cannot work), medium (one person cannot work) '
-            "or low (anything else).",
+            (
+                "Tickets are high when nobody can work, medium when one person cannot work, and low "
+                'otherwise. What is this one? "{text}"'
+            ),
+            (
+                'Ticket: "{text}" Give its urgency (low, medium, high), where high means that work stops for '
+                "everybody, medium that a single person cannot work, and low all the rest."
+            ),
+            (
+                "Use these levels: low (work goes on), medium (one person is blocked), high (everybody is "
+                'blocked). Which level has "{text}"?'
+            ),
+            (
+                "High: all staff are blocked. Medium: exactly one person is blocked. Low: nobody is. "
+                'Classify the ticket "{text}"'
+            ),
+            (
+                'Rate the urgency of "{text}" as high (the whole staff cannot work), medium (one person '
+                "cannot work) or low (anything else)."
+            ),
         ),
         cases=(
             Case({"text": "My laptop is dead, I can only watch the others work."}, "medium//low,medium,high"),
-            Case({"text": "Nobody in the company can log in, all work has stopped."}, "high//low,medium,high"),
-            Case({"text": "URGENT!!! The logo on the intranet page is the wrong shade of blue!!!"}, "low//low,medium,high"),
             Case(
-                {"text": "No rush, just so you know: the power is out and all of us are sitting in the dark."},
+                {"text": "Nobody in the company can log in, all work has stopped."}, "high//low,medium,high"
+            ),
+            Case(
+                {"text": "URGENT!!! The logo on the intranet page is the wrong shade of blue!!!"},
+                "low//low,medium,high",
+            ),
+            Case(
+                {
+                    "text": "No rush, just so you know: the power is out and all of us are sitting in the "
+                    "dark."
+                },
                 "high//low,medium,high",
             ),
         ),
@@ -120,8 +164,14 @@ TEMPLATES: tuple[Template, ...] = (
                 {"text": "We won't be coming on Friday after all, please give our room to someone else."},
                 "cancel//book,cancel,complain,inquire",
             ),
-            Case({"text": "I'd like a double room for two nights from 3 May."}, "book//book,cancel,complain,inquire"),
-            Case({"text": "Is breakfast included, and until when is it served?"}, "inquire//book,cancel,complain,inquire"),
+            Case(
+                {"text": "I'd like a double room for two nights from 3 May."},
+                "book//book,cancel,complain,inquire",
+            ),
+            Case(
+                {"text": "Is breakfast included, and until when is it served?"},
+                "inquire//book,cancel,complain,inquire",
+            ),
             Case(
                 {"text": "Third night in a row with a cold shower. Is this what you call four stars?"},
                 "complain//book,cancel,complain,inquire",
@@ -197,7 +247,7 @@ TEMPLATES: tuple[Template, ...] = (
         name="classify_toxicity",
         task="classification",
         check="label",
-        wording='Is this comment an insult or is it polite? Answer insult or polite. "{text}"',
+        wording='Is this comment an insult or is it polite? "{text}"',
         paraphrases=(
             'Comment: "{text}" Does it count as an insult or as polite?',
             'Moderate this comment with one label, insult or polite: "{text}"',
@@ -208,8 +258,14 @@ TEMPLATES: tuple[Template, ...] = (
         cases=(
             Case({"text": "I have met doorknobs with better ideas than yours."}, "insult//insult,polite"),
             Case({"text": "Thank you for taking the time to explain this."}, "polite//insult,polite"),
-            Case({"text": "I'm afraid I see it differently, but your point about costs is fair."}, "polite//insult,polite"),
-            Case({"text": "Bless you, counting to three without using your fingers this time!"}, "insult//insult,polite"),
+            Case(
+                {"text": "I'm afraid I see it differently, but your point about costs is fair."},
+                "polite//insult,polite",
+            ),
+            Case(
+                {"text": "Bless you, counting to three without using your fingers this time!"},
+                "insult//insult,polite",
+            ),
         ),
     ),
     Template(
@@ -225,10 +281,16 @@ TEMPLATES: tuple[Template, ...] = (
             'Which label, fact or opinion, belongs to the sentence "{text}"?',
         ),
         cases=(
-            Case({"text": "Seven players per team is clearly the ideal number for handball."}, "opinion//fact,opinion"),
+            Case(
+                {"text": "Seven players per team is clearly the ideal number for handball."},
+                "opinion//fact,opinion",
+            ),
             Case({"text": "Blue is the most beautiful colour."}, "opinion//fact,opinion"),
-            Case({"text": "Water boils at a lower temperature on a high mountain than at the sea."}, "fact//fact,opinion"),
-            Case({"text": "A surprisingly large number of mammals, the bats, can fly."}, "fact//fact,opinion"),
+            Case(
+                {"text": "Water boils at a lower temperature on a high mountain than at the sea."},
+                "fact//fact,opinion",
+            ),
+            Case({"text": "A day on Venus lasts longer than a year on Venus."}, "fact//fact,opinion"),
         ),
     ),
     Template(
@@ -245,8 +307,13 @@ TEMPLATES: tuple[Template, ...] = (
             'Sort this question by answer type, out of reason, number, time, place and person: "{text}"',
         ),
         cases=(
-            Case({"text": "What made the ice on the lake crack so early?"}, "reason//person,place,time,number,reason"),
-            Case({"text": "Who painted the ceiling of that chapel?"}, "person//person,place,time,number,reason"),
+            Case(
+                {"text": "What made the ice on the lake crack so early?"},
+                "reason//person,place,time,number,reason",
+            ),
+            Case(
+                {"text": "Who painted the ceiling of that chapel?"}, "person//person,place,time,number,reason"
+            ),
             Case(
                 {"text": "What is the population of the capital of Chile?"},
                 "number//person,place,time,number,reason",
@@ -274,7 +341,9 @@ TEMPLATES: tuple[Template, ...] = (
                 {"text": "The app closes by itself as soon as I open the page with my invoices."},
                 "technical//billing,shipping,technical,legal",
             ),
-            Case({"text": "You charged my card twice this month."}, "billing//billing,shipping,technical,legal"),
+            Case(
+                {"text": "You charged my card twice this month."}, "billing//billing,shipping,technical,legal"
+            ),
             Case(
                 {"text": "The tracking page says delivered, yet my doorstep is empty."},
                 "shipping//billing,shipping,technical,legal",
@@ -293,16 +362,26 @@ TEMPLATES: tuple[Template, ...] = (
         "undetermined?",
         paraphrases=(
             'Given that "{premise}", is the statement "{hypothesis}" entailed, contradicted or undetermined?',
-            'Label the pair as entailed, contradicted or undetermined. First sentence: "{premise}" '
-            'Second sentence: "{hypothesis}"',
-            'Suppose this is true: "{premise}" What holds for "{hypothesis}": entailed, contradicted, '
-            "undetermined?",
+            (
+                'Label the pair as entailed, contradicted or undetermined. First sentence: "{premise}" '
+                'Second sentence: "{hypothesis}"'
+            ),
+            (
+                'Suppose this is true: "{premise}" What holds for "{hypothesis}": entailed, contradicted, '
+                "undetermined?"
+            ),
             'Does "{premise}" make "{hypothesis}" entailed, contradicted or undetermined?',
-            'Hypothesis: "{hypothesis}" Known: "{premise}" Choose one of undetermined, contradicted, entailed.',
+            (
+                'Hypothesis: "{hypothesis}" Known: "{premise}" Choose one of undetermined, contradicted, '
+                "entailed."
+            ),
         ),
         cases=(
             Case(
-                {"premise": "All three sisters play the violin.", "hypothesis": "One of the sisters plays no instrument."},
+                {
+                    "premise": "All three sisters play the violin.",
+                    "hypothesis": "One of the sisters plays no instrument.",
+                },
                 "contradicted//entailed,contradicted,undetermined",
             ),
             Case(
@@ -338,7 +417,10 @@ TEMPLATES: tuple[Template, ...] = (
             Case({"text": "The train leaves tomorrow at six."}, "future//past,present,future"),
             Case({"text": "We walked home in the rain."}, "past//past,present,future"),
             Case({"text": "Right now the cat is asleep on my keyboard."}, "present//past,present,future"),
-            Case({"text": "It's time you apologised to her; do it when she gets here."}, "future//past,present,future"),
+            Case(
+                {"text": "It is the year 1492: an admiral steps ashore and sees palm trees."},
+                "past//past,present,future",
+            ),
         ),
     ),
     Template(
@@ -386,7 +468,7 @@ TEMPLATES: tuple[Template, ...] = (
                 "constant//constant,logarithmic,linear,quadratic",
             ),
             Case(
-                {"task": "of insertion sort in the worst case on n numbers"},
+                {"task": "to sort n numbers by insertion sort in the worst case"},
                 "quadratic//constant,logarithmic,linear,quadratic",
             ),
         ),

@@ -1,0 +1,282 @@
+"""`suffice.yaml` to values: the only module that reads settings and the environment.
+
+Unknown keys and wrong types are errors that name file, line and key. `${NAME}` and `${NAME:-default}` in
+a string are taken from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from suffice.errors import ConfigError
+from suffice.providers.base import ProviderSettings, Secret
+from suffice.types import Price
+
+DEFAULT_FILE = "suffice.yaml"
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: a misspelt key is an error."""
+
+
+class ModelConfig(_Strict, frozen=True, kw_only=True):
+    """One candidate of the panel."""
+
+    name: str
+    provider: str
+    model: str = ""
+    """The provider's id; the name where it is left out."""
+    base_url: str | None = None
+    api_key: str | None = None
+    headers: dict[str, str] = {}
+    """Sent upstream with every call."""
+    timeout_s: float = 120.0
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_input_usd_per_mtok: float | None = None
+    usd_per_cpu_hour: float | None = None
+    """For local models: what an hour of one core costs you."""
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: list[str] | None = None
+    """Of tools, vision, json, logprobs, streaming."""
+    strength: float | None = None
+    """How good it is, in [0, 1], by your own judgement; used where no data speak."""
+    options: dict[str, Any] = {}
+    """What only this provider knows: path and threads of a local model, api_version of Azure, ..."""
+
+    def settings(self) -> ProviderSettings:
+        return ProviderSettings(
+            base_url=self.base_url,
+            api_key=Secret(self.api_key) if self.api_key else None,
+            timeout_s=self.timeout_s,
+            headers=self.headers,
+            extra=self.options,
+        )
+
+    def price_overrides(self) -> Price | None:
+        """The prices given here, exactly as written; None where none are."""
+        given = {
+            name: Decimal(repr(value))
+            for name in _PRICE_KEYS
+            if (value := getattr(self, name)) is not None
+        }
+        return Price(**given, source="suffice.yaml") if given else None
+
+
+_PRICE_KEYS = (
+    "input_usd_per_mtok",
+    "output_usd_per_mtok",
+    "cached_input_usd_per_mtok",
+    "usd_per_cpu_hour",
+)
+
+
+class RouterConfig(_Strict, frozen=True, kw_only=True):
+    """Which router scores the candidates."""
+
+    name: str = "strongest"
+    path: str | None = None
+    """The directory that `suffice train --out` wrote; relative to the configuration file."""
+    params: dict[str, Any] = {}
+
+
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which policy decides, and its parameters beside the name."""
+
+    name: str = "utility"
+    params: dict[str, Any] = {}
+
+
+class PipelineConfig(_Strict, frozen=True, kw_only=True):
+    """One way to answer `auto`; what is left out is taken from the top level."""
+
+    router: RouterConfig | None = None
+    policy: PolicyConfig | None = None
+
+
+class GatewayConfig(_Strict, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: int = 8080
+    auth: bool | None = None
+    """Demand a key; None: on, unless bound to loopback and no key was ever made."""
+    keep_content: bool = False
+    """Store queries and answers of keyless (loopback) callers."""
+    max_body_bytes: int = 20_000_000
+    timeout_s: float = 300.0
+    """For one request, all retries and fallbacks included."""
+    retries: int = 1
+    """Further tries at one candidate before the next is asked."""
+
+
+class Config(_Strict, frozen=True, kw_only=True):
+    """A whole `suffice.yaml`."""
+
+    models: list[ModelConfig] = []
+    router: RouterConfig = RouterConfig()
+    policy: PolicyConfig = PolicyConfig()
+    embedder: str = "hashed"
+    embedder_params: dict[str, Any] = {}
+    pipelines: dict[str, PipelineConfig] = {}
+    """Asked for as `auto:NAME`."""
+    store: str = "sqlite:///suffice.db"
+    gateway: GatewayConfig = GatewayConfig()
+    directory: str = "."
+    """Where relative paths start: the file's own directory; set by `load`."""
+
+    def path(self, relative: str) -> Path:
+        return Path(self.directory) / Path(relative).expanduser()
+
+
+def load(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : None takes `suffice.yaml` of the working directory
+    environ : where `${NAME}` is looked up; the process's environment by default
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or with file, line and key where something in it is wrong.
+    """
+    file = Path(path or DEFAULT_FILE)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {file}; `suffice init` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from None
+    return parse(text, file=file, environ=os.environ if environ is None else environ)
+
+
+def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
+    """As `load`, from text."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(str(problem), file=str(file), line=mark.line + 1 if mark else None) from None
+    except RecursionError:
+        raise ConfigError("nested too deeply", file=str(file)) from None
+    if plain is None:
+        plain = {}
+    if not isinstance(plain, dict):
+        raise ConfigError(f"wanted keys such as `models:`, found {type(plain).__name__}", file=str(file))
+    lines = dict(_lines(node))
+    if "directory" in plain:
+        raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
+    plain = _expand(plain, "$", environ, lines, file)
+    _gather_policies(plain)
+    try:
+        config = msgspec.convert(plain, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise _located(error, lines, file) from None
+    _check(config, lines, file)
+    return msgspec.structs.replace(config, directory=str(file.parent))
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of `suffice.yaml`, for editors."""
+    return msgspec.json.schema(Config)
+
+
+def _gather_policies(plain: dict[str, Any]) -> None:
+    """`{name: utility, value_usd: 0.02}` -> name and params, at the top and in every pipeline."""
+    sections = [plain]
+    pipelines = plain.get("pipelines")
+    if isinstance(pipelines, dict):
+        sections += [section for section in pipelines.values() if isinstance(section, dict)]
+    for section in sections:
+        policy = section.get("policy")
+        if isinstance(policy, dict):
+            params = {key: value for key, value in policy.items() if key != "name"}
+            section["policy"] = {"name": policy.get("name", "utility"), "params": params}
+
+
+def _lines(node: yaml.Node | None, path: str = "$") -> Iterator[tuple[str, int]]:
+    """(path as msgspec writes it, line) of every value."""
+    if node is None:
+        return
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _lines(value, f"{path}.{key.value}")
+            yield f"{path}.{key.value}", key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, f"{path}[{index}]")
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _expand(value: Any, path: str, environ: Mapping[str, str], lines: Mapping[str, int], file: Path) -> Any:
+    if isinstance(value, dict):
+        return {k: _expand(v, f"{path}.{k}", environ, lines, file) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(v, f"{path}[{i}]", environ, lines, file) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = environ.get(name, default)
+        if found is None:
+            key = path.removeprefix("$.")
+            raise ConfigError(
+                f"the environment variable {name} is not set: export {name}=... or write "
+                f"${{{name}:-default}}",
+                file=str(file), line=lines.get(path), key=key,
+            )
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+
+
+def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Path) -> ConfigError:
+    match = _AT.match(str(error))
+    assert match is not None
+    what, path = match.group("what"), match.group("path") or "$"
+    if unknown := _UNKNOWN.search(what):
+        path, what = f"{path}.{unknown.group(1)}", "unknown key; `suffice init --schema` lists those there are"
+    return ConfigError(what, file=str(file), line=lines.get(path), key=path.removeprefix("$").lstrip("."))
+
+
+def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    seen: set[str] = set()
+    for index, model in enumerate(config.models):
+        at = f"$.models[{index}]"
+        if model.name in seen:
+            raise ConfigError(
+                f"the name {model.name!r} is given twice; each candidate needs its own",
+                file=str(file), line=lines.get(f"{at}.name"), key=f"models[{index}].name",
+            )
+        if model.name == "auto" or model.name.startswith(("auto:", "router-")):
+            raise ConfigError(
+                f"{model.name!r} is kept for routing; choose another name",
+                file=str(file), line=lines.get(f"{at}.name"), key=f"models[{index}].name",
+            )
+        seen.add(model.name)
+        for name in _PRICE_KEYS:
+            value = getattr(model, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ConfigError(
+                    f"{value} is not a price; wanted 0 or more",
+                    file=str(file), line=lines.get(f"{at}.{name}"), key=f"models[{index}].{name}",
+                )

@@ -89,6 +89,7 @@ CASES = [
     ("python", "```python\ndef add(a, b):\n    return a + b\n```", ADD, 1),
     ("python", "def add(a, b): return a + b", ADD, 1),
     ("python", "Answer: `def add(a, b): return a + b`", ADD, 1),
+    ("python", "def add(a, b):\n    return a + b\n\n**Answer:** done", ADD, 1),
     ("python", "add = lambda a, b: a + b", ADD, 1),
     ("python", "Sure!\n\ndef add(a, b):\n    return a + b\n\nThis adds them.", ADD, 1),
     ("python", "Try:\n```\n```python\ndef add(a, b):\n    return a + b\n```\n```", ADD, 1),

@@ -243,7 +243,9 @@ def _python_source(response: str) -> str:
     for at, line in enumerate(lines):
         text = re.sub(r"^\W*answer\W*:\W*", "", line, flags=re.IGNORECASE).strip("`")
         if text.startswith(_PYTHON_STARTS) or re.match(r"\w+\s*=\s*lambda\b", text):
-            return _until_prose([text, *(rest.rstrip("`") for rest in lines[at + 1 :])])
+            # "Answer: done" below the code would parse as an annotation.
+            rest = [line.rstrip("`") for line in lines[at + 1 :] if not _ANSWER.match(line.lstrip(" *"))]
+            return _until_prose([text, *rest])
     return ""
 
 

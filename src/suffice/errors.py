@@ -55,6 +55,8 @@ class SufficeError(Exception):
     code: ClassVar[str | None] = None
     param: str | None = None
     """The request field at fault, where there is one."""
+    record_id: str | None = None
+    """The record that the failed request left, where it left one."""
 
     def body(self) -> dict[str, Any]:
         """OpenAI's error object."""

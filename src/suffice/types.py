@@ -331,6 +331,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     cost_usd: Decimal | None = None
     """Of all attempts together; None is unknown."""
+    is_estimate: bool = False
+    """Usage and cost were not reported, but estimated from what was seen before the client left."""
     baseline_usd: Decimal | None = None
     latency_s: float = 0.0
     first_token_s: float | None = None

@@ -17,12 +17,14 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
+from suffice.errors import ConfigError
+
 __all__ = ["CHECKS", "extract_answer", "grade"]
 
 _ANSWER = re.compile(r"\banswer\s*[*_`]*\s*:", re.IGNORECASE)
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.])(?P<sign>[-+\u2212])?[$\u20ac\u00a3\u00a5]?\s?(?P<minus>[-\u2212])?"
+    r"(?<![A-Za-z0-9_.])(?P<sign>[-+\u2212])?[$\u20ac\u00a3\u00a5]?\s?(?P<minus>[-\u2212])?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:[eE](?P<exponent>[-+]?\d{1,3})(?![\w.]))?"
     r"(?:\s?/\s?(?P<denominator>\d+)(?![\d.]))?"
@@ -267,7 +269,7 @@ def _python(response: str, reference: str) -> bool:
     if not source or "\0" in source:
         return False
     if os.name != "posix":
-        raise NotImplementedError("the python check needs POSIX resource limits")
+        raise ConfigError("the check `python` needs POSIX resource limits, which this system lacks")
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(

@@ -1,0 +1,456 @@
+"""The core behind the gateway and the Python client: decide, ask, account, record.
+
+It knows no HTTP. A request names a candidate (pass-through), `auto`, `auto:NAME`, or RouteLLM's
+`router-NAME-THRESHOLD`; the engine turns it into a decision, runs the plan and leaves one record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
+from time import perf_counter
+from typing import Final
+
+import msgspec
+
+from suffice.confidence import normalised_probability
+from suffice.errors import AllAttemptsFailed, InvalidRequest, ProviderError, SufficeError, UnknownModel
+from suffice.pipeline import Pipeline
+from suffice.plans import PlanContext, Single
+from suffice.plans.base import Event
+from suffice.protocols import Model, Store
+from suffice.types import (
+    Answer,
+    Attempt,
+    Caller,
+    Candidate,
+    Chunk,
+    Decision,
+    Feedback,
+    Options,
+    Query,
+    Record,
+    Usage,
+)
+
+INLINE_S: Final = 0.002
+"""A decision expected to take longer leaves the event loop."""
+LONG_TEXT: Final = 50_000
+"""Characters from which on a decision is not trusted to be quick."""
+CLIENT_GONE: Final = 499
+"""The status recorded for a request whose client left."""
+BYTES_PER_TOKEN: Final = 4
+"""For estimates where a provider reported nothing."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as the engine sees it."""
+
+    query: Query
+    model: str = "auto"
+    options: Options = Options()
+    caller: Caller = Caller()
+    is_stream: bool = False
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer and the record it left."""
+
+    answer: Answer
+    record: Record
+
+    @property
+    def record_id(self) -> str:
+        return self.record.id
+
+    @property
+    def decision(self) -> Decision:
+        return self.record.decision
+
+
+class Engine:
+    """Answers requests with the candidates of one panel."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        pipelines: Mapping[str, Pipeline],
+        store: Store,
+        *,
+        timeout_s: float = 300.0,
+        retries: int = 1,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        models : by candidate name
+        pipelines : by name; "auto" is the default one, "NAME" is asked for as "auto:NAME"
+        timeout_s : for one request, retries and fallbacks included
+        retries : further tries at one candidate before the next is asked
+        """
+        self.models = dict(models)
+        self.pipelines = dict(pipelines)
+        self.store = store
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._plan = Single()
+        self._passes = {name: _pass_through(model.candidate) for name, model in self.models.items()}
+        self._thresholds: dict[str, Pipeline] = {}
+        self._decision_s = dict.fromkeys(self.pipelines, 0.0)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(model.candidate for model in self.models.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that `model` may be."""
+        return (*_pipeline_names(self.pipelines), *self.models)
+
+    async def decide(self, request: Request) -> Decision:
+        """Which candidate would be asked, and why; asks nobody.
+
+        Raises
+        ------
+        UnknownModel
+            If `request.model` is neither a candidate nor a pipeline.
+        InvalidRequest
+            If no candidate can serve the request.
+        """
+        fixed = self._passes.get(request.model)
+        if fixed is not None:
+            return fixed
+        pipeline = self._pipeline(request.model)
+        start = perf_counter()
+        expected = self._decision_s.get(pipeline.name, 0.0)
+        if expected > INLINE_S or len(request.query.text) > LONG_TEXT or pipeline.is_slow:
+            decision = await asyncio.to_thread(pipeline.decide, request.query, time.time())
+        else:
+            decision = pipeline.decide(request.query, time.time())
+            took = perf_counter() - start
+            self._decision_s[pipeline.name] = 0.9 * expected + 0.1 * took
+        return msgspec.structs.replace(decision, decision_s=perf_counter() - start)
+
+    async def answer(self, request: Request) -> Result:
+        """Decide, ask, record.
+
+        Raises
+        ------
+        SufficeError
+            With the id of the record it left as `record_id`, where a candidate was asked.
+        """
+        run = await self._start(request)
+        try:
+            async for event in run.events:
+                run.see(event)
+        except SufficeError as error:
+            raise run.failed(error) from error
+        except (asyncio.CancelledError, GeneratorExit):
+            run.cancelled()
+            raise
+        assert run.answer is not None
+        return Result(answer=run.answer, record=run.finished())
+
+    async def open(self, request: Request) -> Streaming:
+        """Decide, ask, and return once the first content is there; fallbacks lie behind us then."""
+        run = await self._start(request)
+        streaming = Streaming(run)
+        await streaming.begin()
+        return streaming
+
+    async def add_feedback(self, feedback: Feedback) -> None:
+        """Returns once it is on disk."""
+        await self.store.add_feedback(feedback)
+
+    async def close(self) -> None:
+        """Let go of all connections and write what is queued."""
+        for model in self.models.values():
+            await model.close()
+        await self.store.drain()
+        self.store.close()
+
+    def _pipeline(self, name: str) -> Pipeline:
+        if name == "auto" or name.startswith("auto:"):
+            pipeline = self.pipelines.get(name.partition(":")[2] or "auto")
+            if pipeline is not None:
+                return pipeline
+        elif name.startswith("router-"):
+            return self._threshold_pipeline(name)
+        raise UnknownModel(name, self.names)
+
+    def _threshold_pipeline(self, name: str) -> Pipeline:
+        """RouteLLM's `router-NAME-THRESHOLD`: the router of that name under the threshold policy."""
+        found = self._thresholds.get(name)
+        if found is not None:
+            return found
+        router, _, text = name.removeprefix("router-").rpartition("-")
+        try:
+            threshold = float(text)
+        except ValueError:
+            threshold = math.nan
+        if not 0 <= threshold <= 1:
+            raise InvalidRequest(
+                f"the model {name!r} names no threshold: wanted router-NAME-THRESHOLD with a threshold in "
+                "[0, 1], such as router-knn-0.3",
+                param="model",
+            )
+        for pipeline in self.pipelines.values():
+            if router in (pipeline.router_name, pipeline.name):
+                made = pipeline.with_threshold(threshold)
+                if len(self._thresholds) < 1000:  # clients choose the names: keep the cache bounded
+                    self._thresholds[name] = made
+                return made
+        raise UnknownModel(name, self.names)
+
+    async def _start(self, request: Request) -> _Run:
+        decision = await self.decide(request)
+        context = PlanContext(
+            models=self.models,
+            ranking=decision.ranking,
+            options=request.options,
+            is_stream=request.is_stream,
+            timeout_s=min(request.options.timeout_s or self._timeout_s, self._timeout_s),
+            retries=self._retries,
+        )
+        return _Run(request, decision, self, self._plan.run(request.query, context))
+
+    def baseline_usd(self, decision: Decision, usage: Usage) -> Decimal | None:
+        """What the strongest candidate would have cost: an estimate.
+
+        The same prompt at its price, with the length that the cost model predicts for it, or that of
+        the answer given.
+        """
+        if decision.baseline is None or decision.baseline not in self.models:
+            return None
+        predicted = decision.of(decision.costs_usd, decision.baseline)
+        if predicted is not None and math.isfinite(predicted):
+            return Decimal(repr(predicted))
+        return self.models[decision.baseline].candidate.price.cost_usd(usage)
+
+
+def _pass_through(candidate: Candidate) -> Decision:
+    """The client named the candidate: no score, no choice, no fallback."""
+    name = candidate.name
+    return Decision(
+        plan="single",
+        candidate=name,
+        ranking=(name,),
+        eligible=(name,),
+        arms=(name,),
+        scores=(None,),
+        costs_usd=(None,),
+        latencies_s=(None,),
+        propensities=(1.0,),
+        policy="named",
+        reason="named by the client",
+    )
+
+
+def _pipeline_names(pipelines: Mapping[str, Pipeline]) -> Sequence[str]:
+    return ["auto" if name == "auto" else f"auto:{name}" for name in pipelines]
+
+
+class _Run:
+    """One request under way: what was seen so far, and the record it will leave."""
+
+    __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
+                 "recorded", "request", "start")  # fmt: skip
+
+    def __init__(
+        self, request: Request, decision: Decision, engine: Engine, events: AsyncIterator[Event]
+    ) -> None:
+        self.request, self.decision, self.engine, self.events = request, decision, engine, events
+        self.id = new_id()
+        self.created_at = time.time()
+        self.start = perf_counter()
+        self.attempts: list[Attempt] = []
+        self.answer: Answer | None = None
+        self.n_chars = 0
+        self.recorded: Record | None = None
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, Attempt):
+            self.attempts.append(event)
+        elif isinstance(event, Answer):
+            self.answer = event
+
+    def finished(self) -> Record:
+        """Record the answer that came."""
+        answer = self.answer
+        assert answer is not None
+        return self._record(
+            usage=answer.usage,
+            cost_usd=answer.cost_usd,
+            candidate=answer.candidate,
+            first_token_s=answer.first_token_s,
+            finish_reason=answer.finish_reason,
+            confidence=_confidence(answer),
+            content=answer.content,
+        )
+
+    def failed(self, error: SufficeError) -> SufficeError:
+        """Record the failure; the error then knows its record."""
+        shown = error.last if isinstance(error, AllAttemptsFailed) else error
+        record = self._record(status=error.status, error=f"{type(shown).__name__}: {shown}")
+        error.record_id = record.id
+        return error
+
+    def cancelled(self, candidate: str | None = None) -> None:
+        """The client left. What the provider will bill is estimated from what was seen."""
+        if self.recorded is not None:
+            return
+        usage = Usage()
+        cost = None
+        if candidate is not None:
+            n_sent = sum(len(str(message.get("content") or "")) for message in self.request.query.chat())
+            usage = Usage(
+                prompt_tokens=n_sent // BYTES_PER_TOKEN + 1,
+                completion_tokens=self.n_chars // BYTES_PER_TOKEN + 1,
+            )
+            cost = self.engine.models[candidate].candidate.price.cost_usd(usage)
+        self._record(
+            status=CLIENT_GONE, error="the client left before the end", candidate=candidate,
+            usage=usage, cost_usd=cost, is_estimate=True,
+        )  # fmt: skip
+
+    def _record(
+        self,
+        *,
+        usage: Usage = Usage(),  # noqa: B008  frozen
+        cost_usd: Decimal | None = None,
+        candidate: str | None = None,
+        first_token_s: float | None = None,
+        finish_reason: str | None = None,
+        confidence: float | None = None,
+        status: int = 200,
+        error: str | None = None,
+        content: str | None = None,
+        is_estimate: bool = False,
+    ) -> Record:
+        request, caller, keeps = self.request, self.request.caller, self.request.caller.keep_content
+        record = Record(
+            id=self.id,
+            created_at=self.created_at,
+            tenant=caller.tenant,
+            key_id=caller.key_id,
+            user=request.query.user,
+            session=request.query.session,
+            requested_model=request.model,
+            is_stream=request.is_stream,
+            decision=self.decision,
+            attempts=tuple(self.attempts),
+            candidate=candidate,
+            usage=usage,
+            cost_usd=cost_usd,
+            is_estimate=is_estimate,
+            baseline_usd=self.engine.baseline_usd(self.decision, usage) if error is None else None,
+            latency_s=perf_counter() - self.start,
+            first_token_s=first_token_s,
+            confidence=confidence,
+            finish_reason=finish_reason,
+            status=status,
+            error=error,
+            query=msgspec.json.encode(request.query.chat()).decode() if keeps else None,
+            answer=content if keeps else None,
+        )
+        self.recorded = record
+        self.engine.store.append(record)
+        return record
+
+
+def _confidence(answer: Answer) -> float | None:
+    if not answer.logprobs:
+        return None
+    return normalised_probability([token.logprob for token in answer.logprobs])
+
+
+def new_id() -> str:
+    """Unique, and sorted by time to the millisecond."""
+    return f"sfc-{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+
+
+class Streaming:
+    """A streamed answer: iterate over its chunks, and close it whatever happens."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._events = run.events
+        self._first: Chunk | None = None
+        self._is_done = False
+        self.record_id = run.id
+        self.decision = run.decision
+        self.candidate = run.decision.candidate
+
+    async def begin(self) -> None:
+        """Wait for the first chunk that the plan lets through."""
+        try:
+            async for event in self._events:
+                if isinstance(event, Chunk):
+                    self._first = event
+                    break
+                self._run.see(event)
+        except SufficeError as error:
+            raise self._run.failed(error) from error
+        except (asyncio.CancelledError, GeneratorExit):
+            self._run.cancelled()
+            raise
+        failed = sum(attempt.error is not None for attempt in self._run.attempts)
+        if failed:
+            self.candidate = self._answering()
+        if self._first is None:
+            self._end()
+
+    def _answering(self) -> str:
+        """Who speaks, after the failures so far: the first in the ranking that has not given up."""
+        if self._run.answer is not None:
+            return self._run.answer.candidate
+        gave_up = {attempt.candidate for attempt in self._run.attempts if attempt.error}
+        retried = self._run.attempts[-1].candidate
+        left = [name for name in self.decision.ranking if name not in gave_up]
+        return left[0] if left else retried
+
+    def __aiter__(self) -> Streaming:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        first = self._first
+        if first is not None:
+            self._first = None
+            self._run.n_chars += len(first.text)
+            return first
+        if self._is_done:
+            raise StopAsyncIteration
+        try:
+            while True:
+                event = await self._events.__anext__()
+                if isinstance(event, Chunk):
+                    self._run.n_chars += len(event.text)
+                    return event
+                self._run.see(event)
+        except StopAsyncIteration:
+            self._end()
+            raise
+        except ProviderError as error:
+            self._is_done = True
+            raise self._run.failed(error) from error
+
+    def _end(self) -> None:
+        if not self._is_done and self._run.recorded is None:
+            self._run.finished()
+        self._is_done = self._first is None
+
+    @property
+    def record(self) -> Record | None:
+        """The record, once the stream has ended."""
+        return self._run.recorded
+
+    async def aclose(self) -> None:
+        """End the stream; before its end this cancels the upstream call."""
+        await self._events.aclose()  # type: ignore[attr-defined]  # plans are async generators
+        if self._run.recorded is None:
+            self._run.cancelled(self.candidate)
+        self._is_done = True

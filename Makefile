@@ -1,0 +1,37 @@
+# Everything runs in .venv, which is made here; wanted beforehand: Python 3.11+, make, a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: run test lint types bench clean
+
+run: .venv/.run  ## set up, route real queries over local models, keep serving
+	$(BIN)/suffice demo
+
+test: .venv/.dev lint  ## set up and run all checks and tests
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/gateway/run.py
+	$(BIN)/python benchmarks/routers/decision.py
+	$(BIN)/python benchmarks/imports.py
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Suffice needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.run: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[local]'
+	touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[local,ann,dev]'
+	touch $@ .venv/.run
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,10 +31,24 @@ from suffice.providers.model_files import model_file
 from suffice.types import Answer, Candidate, Chunk, Options, Query, TokenLogprob, Usage
 
 PASSED: Final = frozenset(
-    (
-        "temperature top_p top_k min_p seed stop presence_penalty frequency_penalty repeat_penalty logit_bias "
-        "logprobs top_logprobs response_format tools tool_choice parallel_tool_calls"
-    ).split()
+    [
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "repeat_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "response_format",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+    ]
 )
 """Request fields that llama.cpp is given. Others are left out: some of its own change the server."""
 
@@ -82,7 +96,9 @@ class LocalModel:
         """
         extra = dict(settings.extra)
         if unknown := sorted(set(extra) - _OURS):
-            raise ConfigError(f"{candidate.name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(_OURS))}")
+            raise ConfigError(
+                f"{candidate.name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(_OURS))}"
+            )
         path = extra.get("path")
         system = extra.get("system")
         if not isinstance(path, str | Path | None) or not isinstance(system, str | None):
@@ -142,7 +158,9 @@ class LocalModel:
     def _body(self, query: Query, options: Options) -> dict[str, Any]:
         fields = options.fields
         if fields.get("n") not in (None, 1):
-            raise ProviderRejected(f"n = {fields['n']!r}: a local model gives one answer a call", candidate=self.candidate.name)
+            raise ProviderRejected(
+                f"n = {fields['n']!r}: a local model gives one answer a call", candidate=self.candidate.name
+            )
         limits = [self.candidate.max_output_tokens, options.max_tokens or self._max_tokens]
         system = [{"role": "system", "content": self._system}] if self._system else []
         return {

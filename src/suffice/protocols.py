@@ -163,6 +163,8 @@ class Spend(msgspec.Struct, frozen=True, kw_only=True):
     baseline_usd: str
     prompt_tokens: int
     completion_tokens: int
+    saving_usd: str = "0"
+    """Baseline less cost, over the requests of which both are known; Decimal, as text."""
 
 
 class Store(Protocol):
@@ -177,7 +179,7 @@ class Store(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Returns once everything appended so far is committed."""
+        """Returns once everything appended so far is committed. Raises StoreError while that fails."""
         ...
 
     def record(self, record_id: str, tenant: str | None = None) -> Record | None: ...
@@ -198,7 +200,9 @@ class Store(Protocol):
 
     def add_key(self, key: ApiKey, digest: bytes) -> None: ...
 
-    def key_by_digest(self, digest: bytes) -> ApiKey | None: ...
+    def key_by_digest(self, digest: bytes) -> ApiKey | None:
+        """None for an unknown key and for a revoked one."""
+        ...
 
     def keys(self) -> list[ApiKey]: ...
 

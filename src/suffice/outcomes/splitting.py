@@ -1,0 +1,93 @@
+"""Which queries stay together, and which part each group goes to."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Hashable, Iterable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from suffice.errors import DataError
+from suffice.outcomes.signatures import near_duplicates
+from suffice.types import IntArray, Query
+
+
+def normalised(text: str) -> str:
+    """The text without differences of case, width and white space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def assign(queries: Sequence[Query], fractions: float | Sequence[float], *, seed: int, by: str) -> IntArray:
+    """(n,): the part each query goes to."""
+    shares = _shares(fractions)
+    keys = [normalised(query.text) or f"\0{query.id}" for query in queries]
+    links: list[Iterable[Hashable]] = [keys]
+    if by == "task":
+        links.append(
+            [query.task if query.task is not None else ("", row) for row, query in enumerate(queries)]
+        )
+    elif by == "cluster":
+        links.append(near_duplicates(keys).tolist())
+    elif by != "row":
+        raise DataError(f"by={by!r}: expected row, cluster or task")
+    groups = _components(len(queries), links)
+    if len(groups) < len(shares):
+        raise DataError(
+            f"{len(queries)} queries in {len(groups)} groups (by={by!r}) cannot fill {len(shares)} parts; "
+            "split by='row', or into fewer parts"
+        )
+    return _fill(groups, keys, shares, seed)
+
+
+def _shares(fractions: float | Sequence[float]) -> tuple[float, ...]:
+    shares = (fractions, 1.0 - fractions) if isinstance(fractions, int | float) else tuple(fractions)
+    if not shares or min(shares) <= 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
+        raise DataError(f"fractions={fractions!r}: expected positive shares that sum to 1, or one in (0, 1)")
+    return shares
+
+
+def _components(n: int, links: Sequence[Iterable[Hashable]]) -> list[list[int]]:
+    """Groups of rows that share a value in any of the links (union-find)."""
+    parent = list(range(n))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for values in links:
+        first: dict[Hashable, int] = {}
+        for row, value in enumerate(values):
+            other = first.setdefault(value, row)
+            if other != row:
+                parent[root(row)] = root(other)
+    groups: dict[int, list[int]] = {}
+    for row in range(n):
+        groups.setdefault(root(row), []).append(row)
+    return list(groups.values())
+
+
+def _fill(groups: list[list[int]], keys: list[str], shares: tuple[float, ...], seed: int) -> IntArray:
+    """Largest groups first, then in an order drawn by hashing; each to the part that is least full.
+
+    No part stays empty.
+    """
+    salt = str(seed).encode()
+
+    def order(group: list[int]) -> tuple[int, bytes]:
+        key = min(keys[row] for row in group)
+        return -len(group), blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest()
+
+    part_of = np.zeros(len(keys), dtype=np.intp)
+    filled = [0] * len(shares)
+    for n_left, group in zip(range(len(groups), 0, -1), sorted(groups, key=order), strict=True):
+        size = len(group)
+        empty = [part for part, count in enumerate(filled) if count == 0]
+        choices = empty if n_left <= len(empty) else range(len(shares))
+        part = min(choices, key=lambda part: (filled[part] + size) / shares[part])
+        filled[part] += size
+        part_of[group] = part
+    return part_of

@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Reading pauses while this much of a stream waits for its reader."""
 
 
-class Stale(Exception):  # noqa: N818  # not a failure: the request goes out again
+class Stale(Exception):
     """A kept connection was closed by the server before it saw the request."""
 
 
@@ -38,11 +38,36 @@ class Connection(asyncio.Protocol):
     """Send a request, collect its response. `HttpClient` owns it between exchanges."""
 
     __slots__ = (
-        "_activity_s", "_buffered", "_chunk_s", "_deadline_s", "_failure", "_fields", "_is_busy",
-        "_is_paused", "_is_reused", "_is_streamed", "_is_unclean", "_label", "_limits", "_loop", "_on_lost",
-        "_parser", "_patience_s", "_pieces", "_received", "_transport", "_waiter", "headers",
-        "idle_since_s", "is_complete", "on_body", "on_header", "origin", "status",
-    )  # fmt: skip
+        "_activity_s",
+        "_buffered",
+        "_chunk_s",
+        "_deadline_s",
+        "_failure",
+        "_fields",
+        "_is_busy",
+        "_is_paused",
+        "_is_reused",
+        "_is_streamed",
+        "_is_unclean",
+        "_label",
+        "_limits",
+        "_loop",
+        "_on_end",
+        "_on_lost",
+        "_parser",
+        "_patience_s",
+        "_pieces",
+        "_received",
+        "_transport",
+        "_waiter",
+        "headers",
+        "idle_since_s",
+        "is_complete",
+        "on_body",
+        "on_header",
+        "origin",
+        "status",
+    )
 
     def __init__(
         self,
@@ -60,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._loop, self._limits, self._on_lost = loop, limits, on_lost
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._on_end: Callable[[Connection], None] | None = None
         self._failure: tuple[type[ProviderError], str] | None = None
         self._is_busy = self._is_streamed = self._is_reused = self._is_unclean = self._is_paused = False
         self._received = self._buffered = 0
@@ -133,6 +159,12 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
         return data
 
+    def drain(self, limit_s: float, on_end: Callable[[Connection], None]) -> None:
+        """Throw the rest of the body away; `on_end` is called if it ends within `limit_s`."""
+        self.take()
+        self._on_end = on_end
+        self._deadline_s = min(self._deadline_s, self._loop.time() + limit_s)
+
     def finish(self) -> bool:
         """End the exchange; True if the connection may carry another one."""
         self._is_busy, self._is_reused = False, True
@@ -186,6 +218,8 @@ class Connection(asyncio.Protocol):
             self._is_unclean = True
         if self.is_complete:
             self._wake()
+            if self._on_end is not None:
+                self._end()
         elif self._received > self._limits.max_body_bytes:
             self._fail(ProviderGarbage, f"the response is longer than {self._limits.max_body_bytes:,} bytes")
         elif not self.status:
@@ -244,6 +278,13 @@ class Connection(asyncio.Protocol):
             self._is_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
+
+    def _end(self) -> None:
+        """A drained body is at its end."""
+        on_end, self._on_end = self._on_end, None
+        self.take()
+        if on_end is not None:
+            on_end(self)
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()

@@ -21,6 +21,7 @@ from suffice.providers.target import Target, Timeouts
 
 _WATCH_S: Final = 0.05
 _REAP_S: Final = 1.0
+_DRAIN_S: Final = 1.0
 _Origin = tuple[str, str, int]
 
 
@@ -64,6 +65,16 @@ class Stream:
         while len(body) < max_bytes and (data := await self.read()):
             body += data
         return bytes(body[:max_bytes])
+
+    def finish(self) -> None:
+        """Give the connection back though the body's end may not have come: its last bytes do not matter."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            if connection.is_complete:
+                connection.take()
+                self._client._release(connection)
+            else:
+                connection.drain(_DRAIN_S, self._client._release)
 
     def close(self) -> None:
         """Stop; a body not read to its end closes the connection, so that the server stops too."""
@@ -132,7 +143,7 @@ class HttpClient:
     ) -> Stream:
         """As `request`, but return with the headers; close the stream in a `finally`."""
         connection = await self._exchange(target, body, timeouts, total_s, streamed=True)
-        if _is_encoded(connection.headers):
+        if connection.status < 400 and _is_encoded(connection.headers):
             self._drop(connection)
             raise _encoded_error(connection.headers, connection.status, target)
         return Stream(self, connection)

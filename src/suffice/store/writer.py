@@ -72,10 +72,13 @@ class Writer:
         """Queue a record; never blocks and never raises."""
         pico = _pico_of(record)
         with self._appending:
+            if self._is_closing:
+                _log.warning("a record came after the store was closed and is not kept: %s", record.id)
+                return
             self.n_appended += 1
             self._tally.add(pico)
-            if len(self._queue) + len(self._rows) >= self._max_queued or self._is_closing:
-                self._lose("closed" if self._is_closing else "dropped", pico)
+            if len(self._queue) + len(self._rows) >= self._max_queued:
+                self._lose("dropped", pico)
                 return
             self._queue.append((record, pico))
         if self._is_idle:

@@ -1,0 +1,43 @@
+"""Text to vectors: the default needs no download and no model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from suffice.embedders.base import FeatureEmbedder, SparseFeatures, has_features
+from suffice.embedders.cached import CachedEmbedder
+from suffice.embedders.fallback import FallbackEmbedder
+from suffice.embedders.hashed import HashedNgrams
+from suffice.protocols import Embedder
+from suffice.registry import Registry
+
+__all__ = [
+    "CachedEmbedder",
+    "FallbackEmbedder",
+    "FeatureEmbedder",
+    "HashedNgrams",
+    "SparseFeatures",
+    "available",
+    "create",
+    "get",
+    "has_features",
+    "registry",
+]
+
+registry = Registry("embedder", "suffice.embedders", {"hashed": "suffice.embedders.hashed:HashedNgrams"})
+
+
+def available() -> tuple[str, ...]:
+    """Names of all embedders that can be created."""
+    return registry.available()
+
+
+def get(name: str) -> Any:
+    """The class of that name, or of `path/to/file.py:ClassName`."""
+    return registry.get(name)
+
+
+def create(name: str = "hashed", **params: Any) -> Embedder:
+    """An embedder by name, with its constructor's parameters."""
+    embedder: Embedder = get(name)(**params)
+    return embedder

@@ -1,0 +1,245 @@
+"""The default embedder: hashed word and character n-grams, in numpy alone.
+
+A text becomes an array of code points; polynomial hashes of all its words and character n-grams are
+computed at once from prefix sums, so that no Python loop runs over n-grams. Weinberger et al. (2009),
+Feature Hashing for Large Scale Multitask Learning; Rabin and Karp (1987) for the rolling hash.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.embedders.base import Kind, SparseFeatures
+from suffice.errors import ConfigError
+
+_Hashes = NDArray[np.uint64]
+
+MAX_CHARACTERS: Final = 16_384
+"""A longer text counts by its first and last 8,192 characters: instructions stand at either end."""
+
+_BASE: Final = 0x9E3779B97F4A7C15
+_MASK: Final = (1 << 64) - 1
+_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_SHIFT: Final = np.uint64(31)
+
+_SPACELESS: Final = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x3040, 0x30FF),  # Hiragana, Katakana
+    (0x3400, 0x9FFF),  # Han
+    (0xF900, 0xFAFF),  # Han, compatibility
+)
+"""Scripts written without spaces: each character is taken as a word."""
+
+
+class HashedNgrams:
+    """Word and character n-grams hashed into buckets, and a fixed random projection of them.
+
+    The dense vectors are a count sketch (Charikar et al., 2002): every bucket adds its value, with
+    a random sign, to one of `dimensions` sums, which keeps inner products right on average.
+    Constructing it learns nothing: equal settings give equal vectors on every machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        buckets: int = 1 << 18,
+        words: tuple[int, int] = (1, 2),
+        characters: tuple[int, int] = (3, 5),
+        dimensions: int = 64,
+        seed: int = 0,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        buckets : a power of two, 2 to 2^30; for words and for characters each
+        words : shortest and longest word n-gram, from 1
+        characters : shortest and longest character n-gram, from 1
+        dimensions : of the dense vectors, from 1
+        seed : of the hashes and signs
+        """
+        if not 2 <= buckets <= 1 << 30 or buckets & (buckets - 1):
+            raise ConfigError(f"buckets is {buckets}; a power of two from 2 to 2^30 is needed: try 262144")
+        for what, (low, high) in (("words", words), ("characters", characters)):
+            if not 1 <= low <= high:
+                raise ConfigError(
+                    f"{what} is {(low, high)}; (shortest, longest) with 1 <= shortest is needed"
+                )
+        if dimensions < 1:
+            raise ConfigError(f"dimensions is {dimensions}; at least 1 is needed")
+        self.buckets, self.dimensions, self.seed = buckets, dimensions, seed
+        self.words, self.characters = (words[0], words[1]), (characters[0], characters[1])
+        self._shift = np.uint64(64 - (buckets.bit_length() - 1))
+        self._salt = np.uint64((seed * 0xD6E8FEB86659FD93 + 0x2545F4914F6CDD1D) & _MASK)
+
+    @property
+    def name(self) -> str:
+        words, characters = ("{}-{}".format(*pair) for pair in (self.words, self.characters))
+        return f"hashed-1:b{self.buckets},w{words},c{characters},d{self.dimensions},s{self.seed}"
+
+    def features(self, texts: Sequence[str], kind: Kind = "words") -> SparseFeatures:
+        """Rows of length 1 with entries 1 + ln(count); an empty text gives an empty row.
+
+        Parameters
+        ----------
+        texts : n of them
+        kind : "words", "characters" or "both"
+            "both" has twice the columns, words first; the two halves weigh the same.
+        """
+        rows = [self._row(text, kind) for text in texts]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(indices) for indices, _ in rows], out=indptr[1:])
+        if len(rows) == 1:
+            indices, values = rows[0]
+        else:
+            indices = np.concatenate([row[0] for row in rows]) if rows else np.empty(0, np.int32)
+            values = np.concatenate([row[1] for row in rows]) if rows else np.empty(0, np.float32)
+        width = self.buckets * (2 if kind == "both" else 1)
+        return SparseFeatures(indptr=indptr, indices=indices, values=values, n_columns=width)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit rows of shape (n, dimensions); an empty text gives a zero row."""
+        rows = self.features(texts, "both")
+        mixed = (rows.indices.astype(np.uint64) + self._salt) * _MIX
+        mixed ^= mixed >> _SHIFT
+        mixed *= _MIX_2
+        place = (mixed >> np.uint64(32)) % np.uint64(self.dimensions)
+        signed = np.where(mixed & np.uint64(1 << 20), rows.values, -rows.values)
+        flat = place.astype(np.int64)
+        if len(texts) != 1:
+            flat += rows.row_ids() * self.dimensions
+        sums = np.bincount(flat, weights=signed, minlength=len(texts) * self.dimensions)
+        vectors = sums.reshape(len(texts), self.dimensions).astype(np.float32)
+        norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
+        norms[norms == 0] = 1
+        vectors /= norms
+        return vectors
+
+    def _row(self, text: str, kind: Kind) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        points = _code_points(text)
+        halves = []
+        if kind != "characters":
+            halves.append(self._counts(_word_hashes(points, self.words)))
+        if kind != "words":
+            halves.append(self._counts(_character_hashes(points, self.characters)))
+        if len(halves) == 1:
+            return halves[0]
+        (left, left_values), (right, right_values) = halves
+        values = np.concatenate((left_values, right_values))
+        if len(left) and len(right):
+            values *= np.float32(0.5**0.5)
+        return np.concatenate((left, right + np.int32(self.buckets))), values
+
+    def _counts(self, hashes: _Hashes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Hashes to ascending buckets and their weights, a row of length 1."""
+        if not len(hashes):
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        hashes = (hashes ^ self._salt) * _MIX
+        hashes ^= hashes >> _SHIFT
+        hashes *= _MIX_2
+        buckets = (hashes >> self._shift).astype(np.int32)
+        buckets.sort()
+        firsts = np.flatnonzero(np.diff(buckets, prepend=np.int32(-1)))
+        values = np.diff(firsts, append=len(buckets)).astype(np.float32)
+        np.log(values, out=values)
+        values += 1
+        values /= np.sqrt(values @ values)
+        return buckets[firsts], values
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    """Lower-case code points, runs of white space as one space, a space at both ends.
+
+    Other than ASCII text is normalised to NFKC, which joins accents and full-width forms.
+    """
+    if len(text) > MAX_CHARACTERS:
+        half = MAX_CHARACTERS // 2
+        text = f"{text[:half]} {text[-half:]}"
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    words = " ".join(text.lower().split())
+    return np.frombuffer(f" {words} ".encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _word_hashes(points: NDArray[np.uint32], sizes: tuple[int, int]) -> _Hashes:
+    """One hash for every word n-gram, from prefix sums of code point x base^position."""
+    classes = _classes(points)
+    starts, ends = _word_bounds(classes)
+    if not len(starts):
+        return np.empty(0, np.uint64)
+    n = len(points)
+    powers, inverses = _powers(1 << max(n - 1, 255).bit_length())
+    sums = np.cumsum(points * powers[:n])
+    words = (sums[ends] - sums[starts - 1]) * inverses[starts]
+    words ^= words >> _SHIFT
+    words *= _MIX
+    return _ngrams(words, sizes)
+
+
+def _character_hashes(points: NDArray[np.uint32], sizes: tuple[int, int]) -> _Hashes:
+    if len(points) <= 2:  # nothing but the two spaces
+        return np.empty(0, np.uint64)
+    return _ngrams(points.astype(np.uint64) + np.uint64(1), sizes)
+
+
+def _ngrams(items: _Hashes, sizes: tuple[int, int]) -> _Hashes:
+    """Hashes of all runs of low to high neighbouring items, the shorter runs first."""
+    low, high = sizes
+    power = 1
+    rolling, found = items, []
+    for size in range(1, high + 1):
+        if size > 1:
+            power = power * _BASE & _MASK
+            rolling = rolling[:-1] + items[size - 1 :] * np.uint64(power)
+        if not len(rolling):
+            break
+        if size >= low:
+            found.append(rolling + np.uint64(_BASE * size & _MASK))
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _word_bounds(classes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First and last position of every word; classes: 0 no word, 1 in a word, 2 a word by itself."""
+    left, right = classes[:-1], classes[1:]
+    is_cut = (left != right) | (right == 2)  # a boundary between neighbours
+    starts = np.flatnonzero(is_cut & (right > 0)) + 1
+    ends = np.flatnonzero(is_cut & (left > 0))
+    return starts, ends
+
+
+def _classes(points: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    if points.max() < 128:
+        return _ASCII_CLASSES[points]
+    return _plane_classes()[np.minimum(points, 0xFFFF)]
+
+
+@functools.lru_cache(maxsize=8)
+def _powers(n: int) -> tuple[_Hashes, _Hashes]:
+    """base^i and base^-i modulo 2^64 for i < n."""
+    forth, back = np.full((2, n), 1, np.uint64)
+    forth[1:], back[1:] = _BASE, pow(_BASE, -1, 1 << 64)
+    return np.cumprod(forth), np.cumprod(back)
+
+
+_ASCII_CLASSES: Final = np.array([chr(point).isalnum() for point in range(128)], np.uint8)
+
+
+@functools.cache
+def _plane_classes() -> NDArray[np.uint8]:
+    """(65536,): the word class of every code point of the basic plane; the last stands for all above.
+
+    Letters, digits and marks make words; what lies above (emoji, rare Han) are words by themselves.
+    """
+    found = np.array([unicodedata.category(chr(point))[0] in "LNM" for point in range(1 << 16)], np.uint8)
+    for low, high in _SPACELESS:
+        found[low : high + 1] *= 2
+    found[0xFFFF] = 2
+    return found

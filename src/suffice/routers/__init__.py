@@ -1,0 +1,123 @@
+"""Routers: predicted quality of every arm, before any is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from suffice.errors import ConfigError
+from suffice.protocols import Embedder, Router
+from suffice.registry import Registry
+from suffice.routers.artefact import Artefact, read_manifest
+from suffice.routers.base import BaseRouter
+from suffice.routers.costs import ObservedCostModel, TokenCostModel, fit_cost_model, load_cost_model
+from suffice.routers.latencies import LengthLatencyModel, fit_latency_model, load_latency_model
+from suffice.types import Candidate
+
+__all__ = [
+    "Artefact",
+    "BaseRouter",
+    "LengthLatencyModel",
+    "ObservedCostModel",
+    "TokenCostModel",
+    "available",
+    "create",
+    "fit_cost_model",
+    "fit_latency_model",
+    "get",
+    "load",
+    "load_cost_model",
+    "load_latency_model",
+    "read_manifest",
+    "registry",
+    "untrained",
+]
+
+registry = Registry(
+    "router",
+    "suffice.routers",
+    {
+        "random": "suffice.routers.random:RandomRouter",
+        "fixed": "suffice.routers.fixed:Fixed",
+        "cheapest": "suffice.routers.cheapest:Cheapest",
+        "strongest": "suffice.routers.strongest:Strongest",
+        "knn": "suffice.routers.knn:KNN",
+        "ridge": "suffice.routers.ridge:Ridge",
+    },
+)
+
+
+def available() -> tuple[str, ...]:
+    """Names of all routers that can be created."""
+    return registry.available()
+
+
+def get(name: str) -> Any:
+    """The class of that name, or of `path/to/file.py:ClassName`."""
+    return registry.get(name)
+
+
+def create(name: str, embedder: Embedder | None = None, **params: Any) -> Any:
+    """A router by name, to be fitted.
+
+    Parameters
+    ----------
+    embedder : given to routers that take one; None gives them `HashedNgrams()`
+    params : the constructor's parameters
+
+    Raises
+    ------
+    ConfigError
+        If the router has no such parameter.
+    """
+    cls = get(name)
+    if getattr(cls, "needs_embedder", False):
+        params["embedder"] = embedder if embedder is not None else _default_embedder()
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise ConfigError(f"router {name!r} with {sorted(params)}: {error}") from error
+
+
+def untrained(name: str, candidates: Sequence[Candidate], **params: Any) -> Router:
+    """A router that decides by prices, strength or chance alone, before there are any outcomes.
+
+    Raises
+    ------
+    ConfigError
+        If that router must be trained.
+    """
+    router = create(name, **params)
+    if not hasattr(router, "from_candidates"):
+        able = ", ".join(known for known in available() if hasattr(get(known), "from_candidates"))
+        raise ConfigError(
+            f"the router {name!r} must be trained: run `suffice train {name}`, or take one of {able}"
+        )
+    ready: Router = router.from_candidates(candidates)
+    return ready
+
+
+def load(directory: Path, embedder: Embedder | None = None) -> Router:
+    """The router saved in a directory, whichever it is.
+
+    Parameters
+    ----------
+    embedder : the one it was trained with; None takes the default, if that is it
+
+    Raises
+    ------
+    ArtefactError
+        If there is none, or none that can be used.
+    """
+    artefact = read_manifest(Path(directory))
+    if artefact.embedder is not None and embedder is None:
+        embedder = _default_embedder()
+    router: Router = get(artefact.router).load(Path(directory), embedder=embedder)
+    return router
+
+
+def _default_embedder() -> Embedder:
+    from suffice.embedders.hashed import HashedNgrams
+
+    return HashedNgrams()

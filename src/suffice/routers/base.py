@@ -1,0 +1,172 @@
+"""What all routers share: the checks around fit and scores, and how they are kept on disk."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.embedders.base import FeatureEmbedder, has_features
+from suffice.errors import ConfigError, DataError, NotFitted
+from suffice.outcomes import Outcomes
+from suffice.protocols import Embedder
+from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
+from suffice.types import Explanation, FloatArray, Query
+
+
+class BaseRouter(ABC):
+    """Implements `Router`; a subclass says how to learn, to score and what to keep.
+
+    The constructor only stores its parameters, all JSON values but `embedder`; `fit` sets names
+    that end in `_`. Fitting again starts afresh. Scores lie in [0, 1]; the score of an arm without
+    any training data is NaN, unknown, and policies rank it last.
+    """
+
+    name: ClassVar[str]
+    needs_embedder: ClassVar[bool] = False
+
+    embedder: Embedder | None = None
+    arms_: tuple[str, ...]
+    n_train_: int
+
+    def __init__(self) -> None:  # noqa: B027  so that its signature is that of no parameters
+        """No parameters, unless a subclass has some."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        self._check_fitted()
+        return self.arms_
+
+    @property
+    def is_fitted(self) -> bool:
+        return hasattr(self, "arms_")
+
+    def params(self) -> dict[str, Any]:
+        """The constructor's parameters but the embedder, as JSON values."""
+        names = inspect.signature(type(self).__init__).parameters
+        return {name: getattr(self, name) for name in names if name not in ("self", "embedder")}
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Learn from measured quality.
+
+        Raises
+        ------
+        DataError
+            If there are no queries, no arms or no quality at all.
+        """
+        quality = np.asarray(outcomes.quality, np.float64)
+        if quality.size == 0 or np.isnan(quality).all():
+            n, k = quality.shape
+            raise DataError(
+                f"{n} queries x {k} arms hold no score; at least one is needed to train {self.name}"
+            )
+        self._fit(outcomes)
+        self.arms_ = tuple(outcomes.arms)
+        self.n_train_ = len(quality)
+        return self
+
+    def scores(self, queries: Sequence[Query]) -> FloatArray:
+        """(n_queries, n_arms) in [0, 1], NaN for an arm without training data."""
+        self._check_fitted()
+        if not queries:
+            return np.empty((0, len(self.arms_)))
+        found = np.asarray(self._scores(queries), np.float64)
+        return np.clip(found, 0.0, 1.0, out=found)
+
+    def save(self, directory: Path, *, trained_at: str | None = None) -> None:
+        """Write `router.json` and `arrays.npz`.
+
+        Parameters
+        ----------
+        directory : made if missing
+        trained_at : when it was trained, ISO 8601; decisions read no clock, so the caller says
+        """
+        self._check_fitted()
+        arrays, facts = self._state()
+        embedder = self.embedder if self.needs_embedder else None
+        artefact = Artefact(
+            router=self.name,
+            params=self.params(),
+            arms=self.arms_,
+            n_train=self.n_train_,
+            trained_at=trained_at,
+            embedder=embedder.name if embedder else None,
+            dimensions=embedder.dimensions if embedder else None,
+            facts=facts,
+        )
+        write_artefact(Path(directory), artefact, arrays)
+
+    @classmethod
+    def load(cls, directory: Path, *, embedder: Embedder | None = None) -> Self:
+        """A router saved by `save`; nothing in the directory is executed.
+
+        Raises
+        ------
+        ArtefactError
+            If the directory is missing, damaged, of another version or router, or was trained with
+            another embedder than the one given.
+        """
+        artefact, arrays = read_artefact(Path(directory), cls.name, embedder)
+        options = {"embedder": embedder} if cls.needs_embedder else {}
+        with artefact.blamed(directory):
+            router = cls(**artefact.params, **options)
+            router.arms_, router.n_train_ = artefact.arms, artefact.n_train
+            router._restore(Arrays(arrays), artefact.facts)
+        return router
+
+    def explain(self, query: Query) -> Explanation:
+        """The scores, best first, and what they rest on."""
+        scores = self.scores([query])[0]
+        order = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")
+        ranked = ", ".join(f"{self.arms_[arm]} {scores[arm]:.3f}" for arm in order)
+        return Explanation(summary=f"{self.name}: {ranked}", evidence=self._evidence(query))
+
+    @abstractmethod
+    def _fit(self, outcomes: Outcomes) -> None:
+        """Learn; `outcomes` has at least one known quality."""
+
+    @abstractmethod
+    def _scores(self, queries: Sequence[Query]) -> FloatArray:
+        """(n, K) for n >= 1; clipped by the caller."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What was learnt: arrays, and facts as JSON values."""
+
+    @abstractmethod
+    def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
+        """The reverse of `_state`; `arms_` is set."""
+
+    def _evidence(self, query: Query) -> tuple[str, ...]:
+        return (f"learnt from {self.n_train_} queries",)
+
+    def _check_fitted(self) -> None:
+        if not self.is_fitted:
+            raise NotFitted(f"the router {self.name!r}")
+
+    def _embedder(self) -> Embedder:
+        if self.embedder is None:
+            raise ConfigError(f"the router {self.name!r} has no embedder: pass one, such as HashedNgrams()")
+        return self.embedder
+
+    def _feature_embedder(self) -> FeatureEmbedder:
+        embedder = self._embedder()
+        if not has_features(embedder):
+            raise ConfigError(
+                f"the router {self.name!r} needs sparse features, which {embedder.name!r} does not have: "
+                "pass HashedNgrams(), or take knn with projection: none"
+            )
+        return embedder
+
+
+def arm_means(quality: FloatArray) -> FloatArray:
+    """(K,): the mean known quality of every arm; NaN where none is known."""
+    is_known = ~np.isnan(quality)
+    counts = is_known.sum(axis=0)
+    means = np.where(is_known, quality, 0.0).sum(axis=0) / np.maximum(counts, 1)
+    return np.where(counts > 0, means, np.nan)

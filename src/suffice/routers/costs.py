@@ -1,0 +1,170 @@
+"""What each arm would cost: tokens learnt, prices looked up at the time of asking.
+
+The cost half of CARROT (2025, arXiv 2502.03261): cost is predicted per query and model, like quality.
+A price change needs no retraining, since only token counts are learnt where they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from suffice.errors import ArtefactError
+from suffice.outcomes import Outcomes
+from suffice.routers.lengths import LengthPredictor, LengthRegression, query_bytes
+from suffice.types import FloatArray, Price, Query
+
+FILE: Final = "costs.json"
+
+
+class CostFit(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learnt, as it stands in `costs.json`."""
+
+    format: int = 1
+    arms: tuple[str, ...]
+    observed: LengthRegression
+    """USD, at the prices of the training data."""
+    prompt_tokens: LengthRegression
+    completion_tokens: LengthRegression
+    seconds: LengthRegression
+    """Of one call, for prices by the hour."""
+
+
+class ObservedCostModel:
+    """Cost regressed on length, at whatever prices the training data were recorded."""
+
+    def __init__(self, fit: CostFit) -> None:
+        self.fit = fit
+        self._observed = LengthPredictor(fit.observed)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.fit.arms
+
+    def costs(self, queries: Sequence[Query]) -> FloatArray:
+        """(n, K) USD; NaN for an arm whose cost was never seen."""
+        return self._observed(query_bytes(queries))
+
+    def save(self, directory: Path) -> None:
+        """Write `costs.json` beside the router."""
+        _save(self.fit, directory)
+
+
+class TokenCostModel:
+    """Predicted tokens times the prices given; where an arm lacks either, its recorded costs.
+
+    A model priced by the hour costs its predicted seconds on one core.
+    """
+
+    def __init__(self, fit: CostFit, prices: Mapping[str, Price] | None = None) -> None:
+        self.fit = fit
+        self._observed = LengthPredictor(fit.observed)
+        self._tokens = LengthPredictor(fit.prompt_tokens), LengthPredictor(fit.completion_tokens)
+        self._seconds = LengthPredictor(fit.seconds)
+        known = [(prices or {}).get(arm, Price()) for arm in fit.arms]
+        self._into = _usd([price.input_usd_per_mtok for price in known], 1e-6)
+        self._out = _usd([price.output_usd_per_mtok for price in known], 1e-6)
+        self._per_second = _usd([price.usd_per_cpu_hour for price in known], 1 / 3600)
+        self._tiers = tuple(
+            (
+                arm,
+                tier.min_prompt_tokens,
+                float(tier.input_usd_per_mtok) / 1e6,
+                float(tier.output_usd_per_mtok) / 1e6,
+            )
+            for arm, price in enumerate(known)
+            for tier in price.tiers
+        )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.fit.arms
+
+    def with_prices(self, prices: Mapping[str, Price]) -> TokenCostModel:
+        """The same tokens at other prices."""
+        return TokenCostModel(self.fit, prices)
+
+    def costs(self, queries: Sequence[Query]) -> FloatArray:
+        """(n, K) USD; NaN where neither price and tokens nor recorded costs are known."""
+        n_bytes = query_bytes(queries)
+        prompt, completion = (predict(n_bytes) for predict in self._tokens)
+        costs = prompt * self._into + completion * self._out
+        for arm, start, into, out in self._tiers:
+            is_in = prompt[:, arm] >= start
+            costs[is_in, arm] = prompt[is_in, arm] * into + completion[is_in, arm] * out
+        for other in (self._per_second * self._seconds(n_bytes), self._observed(n_bytes)):
+            costs = np.where(np.isnan(costs), other, costs)
+        return costs
+
+    def save(self, directory: Path) -> None:
+        """Write `costs.json` beside the router; prices are not saved."""
+        _save(self.fit, directory)
+
+
+def fit_cost_model(
+    outcomes: Outcomes, prices: Mapping[str, Price] | None = None
+) -> TokenCostModel | ObservedCostModel:
+    """By tokens where any are known, else by recorded cost.
+
+    Parameters
+    ----------
+    prices : by arm; None, or an arm that is missing, takes the costs as recorded
+    """
+    n_bytes = query_bytes(outcomes.queries)
+    fit = CostFit(
+        arms=tuple(outcomes.arms),
+        observed=LengthRegression.learn(n_bytes, outcomes.cost_usd),
+        prompt_tokens=LengthRegression.learn(n_bytes, outcomes.prompt_tokens),
+        completion_tokens=LengthRegression.learn(n_bytes, outcomes.completion_tokens, is_linear=False),
+        seconds=LengthRegression.learn(n_bytes, outcomes.latency_s, is_linear=False),
+    )
+    return _model(fit, prices)
+
+
+def load_cost_model(
+    directory: Path, prices: Mapping[str, Price] | None = None
+) -> TokenCostModel | ObservedCostModel:
+    """The cost model saved beside a router.
+
+    Raises
+    ------
+    ArtefactError
+        If there is none or it is damaged.
+    """
+    path = Path(directory) / FILE
+    try:
+        fit = msgspec.json.decode(path.read_bytes(), type=CostFit)
+        model = _model(fit, prices)
+    except (OSError, msgspec.DecodeError, ValueError) as error:
+        raise ArtefactError(f"{path} is no cost model ({error}); train the router again") from error
+    if any(len(part.coefficients) != len(fit.arms) for part in _parts(fit)):
+        raise ArtefactError(
+            f"{path} has not one row for each of {len(fit.arms)} arms; train the router again"
+        )
+    return model
+
+
+def _model(fit: CostFit, prices: Mapping[str, Price] | None) -> TokenCostModel | ObservedCostModel:
+    has_tokens = any(
+        row is not None for row in (*fit.completion_tokens.coefficients, *fit.seconds.coefficients)
+    )
+    return TokenCostModel(fit, prices) if has_tokens else ObservedCostModel(fit)
+
+
+def _parts(fit: CostFit) -> tuple[LengthRegression, ...]:
+    return fit.observed, fit.prompt_tokens, fit.completion_tokens, fit.seconds
+
+
+def _save(fit: CostFit, directory: Path) -> None:
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(fit), indent=2) + b"\n")
+
+
+def _usd(amounts: Sequence[object], unit: float) -> FloatArray:
+    """(K,), NaN where unknown."""
+    return np.array([np.nan if amount is None else float(str(amount)) * unit for amount in amounts])

@@ -1,0 +1,82 @@
+"""Latent semantic analysis: term weights, then the directions in which the training texts vary most.
+
+Deerwester et al. (1990), Indexing by Latent Semantic Analysis; the truncated singular value
+decomposition by Halko, Martinsson and Tropp (2011), Finding structure with randomness, algorithm 4.4.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.embedders.base import SparseFeatures
+from suffice.routers.sparse import SparseMatrix
+from suffice.routers.tfidf import Vocabulary, look_up
+
+_OVERSAMPLING: Final = 10
+_N_POWER_ITERATIONS: Final = 3
+_MAX_COLUMNS: Final = 1 << 15
+"""Bounds what a fitted projection takes in memory: 8 MB for 64 dimensions."""
+
+
+class Lsa:
+    """Sparse rows to dense unit rows."""
+
+    def __init__(self, columns: NDArray[np.int32], components: NDArray[np.float32]) -> None:
+        """
+        Parameters
+        ----------
+        columns : (V,), ascending: columns of the embedder's features
+        components : (V, d): what one unit of a column adds, its term weight included
+        """
+        self.columns, self.components = columns, components
+
+    @classmethod
+    def learn(cls, rows: SparseFeatures, *, dimensions: int, seed: int) -> Lsa:
+        """From the training texts' features.
+
+        With fewer texts or columns than `dimensions` the last dimensions are 0.
+        """
+        vocabulary = Vocabulary.learn(rows, min_rows=2, n_columns=_MAX_COLUMNS)
+        matrix = SparseMatrix(vocabulary.weigh(rows))
+        directions = _right_singular_vectors(matrix, dimensions, seed)
+        components = np.zeros((len(vocabulary.columns), dimensions), np.float32)
+        components[:, : len(directions)] = directions.T * vocabulary.idf[:, None]
+        return cls(vocabulary.columns, components)
+
+    def project(self, rows: SparseFeatures) -> NDArray[np.float32]:
+        """(n, d): unit rows; zero where no known column occurs."""
+        out = np.zeros((rows.n_rows, self.components.shape[1]), np.float32)
+        if not len(self.columns):
+            return out
+        places, is_known = look_up(self.columns, rows.indices)
+        values = np.where(is_known, rows.values, np.float32(0))
+        for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
+            np.dot(values[start:end], self.components[places[start:end]], out=out[row])
+        norms = np.sqrt(np.einsum("nd,nd->n", out, out))
+        norms[norms == 0] = 1
+        out /= norms[:, None]
+        return out
+
+
+def _right_singular_vectors(matrix: SparseMatrix, n: int, seed: int) -> NDArray[np.float32]:
+    """(at most n, V): orthonormal, largest singular value first."""
+    width = min(n + _OVERSAMPLING, *matrix.shape)
+    if width == 0:
+        return np.empty((0, matrix.shape[1]), np.float32)
+    start = np.random.default_rng(seed).standard_normal((width, matrix.shape[1]), np.float32)
+    basis = _orthonormal(matrix.times(start))
+    for _ in range(_N_POWER_ITERATIONS):
+        basis = _orthonormal(matrix.times(_orthonormal(matrix.transposed_times(basis))))
+    small = matrix.transposed_times(basis)  # (width, V): basis' X
+    _, sizes, directions = np.linalg.svd(small, full_matrices=False)
+    is_real = sizes > 1e-5 * max(float(sizes[0]), 1e-12)
+    directions = directions[is_real][:n]
+    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)])
+    return np.asarray(directions * signs[:, None], np.float32)
+
+
+def _orthonormal(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(np.linalg.qr(rows.T)[0].T)

@@ -1,0 +1,86 @@
+"""Nearest training queries by cosine: exact in memory, approximate for very many."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.errors import ConfigError, MissingDependency
+
+_MAX_EXACT: Final = 100_000
+"""Beyond this many vectors "auto" takes the approximate index: one exact search takes over 2 ms."""
+
+Found = tuple[NDArray[np.intp], NDArray[np.float32]]
+
+
+class NeighbourIndex(Protocol):
+    """Finds rows by the cosine with a query; rows and queries are unit rows."""
+
+    vectors: NDArray[np.float32]
+
+    def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
+        """(n, min(k, N)) row numbers, nearest first, ties by row number, and their cosines."""
+        ...
+
+
+class ExactIndex:
+    """One product with all vectors, then a partial sort."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self.vectors = vectors
+
+    def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
+        cosines = queries @ self.vectors.T if len(queries) > 1 else (self.vectors @ queries[0])[None]
+        n = cosines.shape[1]
+        if k < n:
+            near = np.argpartition(cosines, n - k, axis=1)[:, n - k :]
+        else:
+            near = np.broadcast_to(np.arange(n), cosines.shape)
+        found = np.take_along_axis(cosines, near, axis=1)
+        order = np.lexsort((near, -found), axis=1)
+        return np.take_along_axis(near, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+class ApproximateIndex:
+    """A navigable small-world graph (Malkov and Yashunin, 2018) by usearch, built when made.
+
+    It is built again at load rather than read from disk: a graph read from a file would be trusted
+    code's input without any check. About 20 s per million vectors and core.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        try:
+            from usearch.index import Index
+        except ImportError as error:
+            raise MissingDependency("usearch", "ann", "the approximate neighbour index") from error
+        self.vectors = vectors
+        self._index: Any = Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
+        self._index.add(np.arange(len(vectors)), vectors, threads=1)
+
+    def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
+        found = self._index.search(queries, min(k, len(self.vectors)))
+        keys = np.atleast_2d(found.keys).astype(np.intp)
+        cosines = np.einsum("nd,nkd->nk", queries, self.vectors[keys])
+        return keys, cosines
+
+
+def build_index(
+    vectors: NDArray[np.float32], kind: Literal["auto", "exact", "approximate"]
+) -> NeighbourIndex:
+    """The index of that kind.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such kind.
+    MissingDependency
+        If the approximate one is wanted, or needed for so many vectors, and not installed.
+    """
+    if kind not in ("auto", "exact", "approximate"):
+        raise ConfigError(f"the index is {kind!r}; one of auto, exact, approximate is needed")
+    is_large = len(vectors) > _MAX_EXACT
+    if kind == "approximate" or (kind == "auto" and is_large):
+        return ApproximateIndex(vectors)
+    return ExactIndex(vectors)

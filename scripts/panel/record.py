@@ -1,10 +1,11 @@
 """Ask the local models every question of the panel and keep what they say, one JSON line per call.
 
-    python -m scripts.panel.record small small-steps extras
+    python -m scripts.panel.record small small-steps
     python -m scripts.panel.record large
+    python -m scripts.panel.record extras --patience-min 30
 
 Stops and starts as often as wanted: a call that stands in the file is not made again, and a question
-that was changed or added meanwhile is (re)asked. Run one process per model file.
+that was changed or added meanwhile is (re)asked. Several processes may run, each with phases of its own.
 """
 
 from __future__ import annotations
@@ -35,21 +36,24 @@ _RESCAN_JOBS = 40
 
 
 class Recording:
-    """One JSONL file and the keys of what it holds."""
+    """The JSONL file of one process, and what it and its neighbours hold."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.answers: dict[str, str] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            for line in path.read_text().splitlines():
-                # A line cut by a kill is asked for again.
-                if line.endswith("}"):
-                    row = json.loads(line)
-                    self.answers[row["key"]] = row["response"]
             _end_last_line(path)
         self._file: TextIO = path.open("a")
         self._synced = time.monotonic()
+
+    def refresh(self) -> None:
+        """Read what every process has recorded so far; a line cut by a kill is asked for again."""
+        for path in self.path.parent.glob("*.jsonl"):
+            for line in path.read_text().splitlines():
+                if line.endswith("}"):
+                    row = json.loads(line)
+                    self.answers[row["key"]] = row["response"]
 
     def add(self, row: dict[str, Any]) -> None:
         self._file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -119,6 +123,7 @@ def _jobs(phases: list[str], recording: Recording) -> Iterator[Job]:
 
 async def _pass(phases: list[str], recording: Recording, threads: int) -> int:
     """Some jobs that are still to do; the number done."""
+    recording.refresh()
     models: dict[tuple[str, bool], LocalModel] = {}
     n_done = 0
     for job in _jobs(phases, recording):
@@ -153,9 +158,9 @@ def main() -> None:
     keep = [_model(ARMS[phase], args.threads, "greedy") for phase in args.phases if phase in ARMS]
     last = time.monotonic()
     while True:
-        if asyncio.run(_pass(args.phases, recording, args.threads)):
+        if n_done := asyncio.run(_pass(args.phases, recording, args.threads)):
             last = time.monotonic()
-            _LOG.info("%d calls recorded in %s", len(recording.answers), recording.path)
+            _LOG.info("%d calls more in %s, %d in all", n_done, recording.path, len(recording.answers))
         elif time.monotonic() - last > args.patience_min * 60:
             break
         else:

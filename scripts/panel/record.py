@@ -155,7 +155,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recording = Recording(FOLDER / f"{args.phases[0]}.jsonl")
-    keep = [_model(ARMS[phase], args.threads, "greedy") for phase in args.phases if phase in ARMS]
+    # Held so that a model file stays loaded from one pass to the next.
+    held = [_model(ARMS.get(phase, ARMS["small"]), args.threads, "greedy") for phase in args.phases]
     last = time.monotonic()
     while True:
         if n_done := asyncio.run(_pass(args.phases, recording, args.threads)):
@@ -165,7 +166,7 @@ def main() -> None:
             break
         else:
             time.sleep(30)
-    _LOG.info("done: %s with %d models", recording.path, len(keep))
+    _LOG.info("done: %d phases in %s", len(held), recording.path)
 
 
 if __name__ == "__main__":

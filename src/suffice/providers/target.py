@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -54,20 +54,22 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         ConfigError
             If the URL is not plain http or https, or a header could change the framing.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", _port(parts)
+            authority = _authority(host, port, parts.scheme)
+        except ValueError as error:  # UnicodeError is one
+            raise ConfigError(f"{url!r} is not a URL: {error}", key=label) from error
+        if parts.scheme not in ("http", "https") or not host:
             raise ConfigError(
                 f"{url!r} is not an http or https URL; write it as https://host/path", key=label
             )
         if parts.username is not None:
-            raise ConfigError(
-                f"the URL of {parts.hostname} holds a user name; use api_key instead", key=label
-            )
-        host, port = parts.hostname, _port(url, parts.port, parts.scheme)
+            raise ConfigError(f"the URL of {host} holds a user name; use api_key instead", key=label)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not _REQUEST_TARGET.fullmatch(path):
             raise ConfigError(f"the path {path!r} holds characters that must be percent-encoded", key=label)
-        lines = [f"{method} {path} HTTP/1.1", f"host: {_authority(host, port, parts.scheme)}"]
+        lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
         lines += ["accept-encoding: identity", *_header_lines(headers or {}, label), "content-length: "]
         return cls(
             scheme=parts.scheme,
@@ -78,10 +80,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _port(url: str, port: int | None, scheme: str) -> int:
-    if port == 0:
-        raise ConfigError(f"port 0 in {url!r} cannot be reached; give the server's port")
-    return port or (443 if scheme == "https" else 80)
+def _port(parts: SplitResult) -> int:
+    if parts.port == 0:
+        raise ValueError("port 0 cannot be reached")
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _authority(host: str, port: int, scheme: str) -> str:

@@ -23,6 +23,7 @@ from suffice.pipeline import Pipeline
 from suffice.plans import PlanContext, Single
 from suffice.plans.base import Event
 from suffice.protocols import Model, Store
+from suffice.providers.http import HttpClient
 from suffice.types import (
     Answer,
     Attempt,
@@ -83,6 +84,7 @@ class Engine:
         *,
         timeout_s: float = 300.0,
         retries: int = 1,
+        http: HttpClient | None = None,
     ) -> None:
         """
         Parameters
@@ -91,7 +93,9 @@ class Engine:
         pipelines : by name; "auto" is the default one, "NAME" is asked for as "auto:NAME"
         timeout_s : for one request, retries and fallbacks included
         retries : further tries at one candidate before the next is asked
+        http : closed with the engine
         """
+        self._http = http
         self.models = dict(models)
         self.pipelines = dict(pipelines)
         self.store = store
@@ -170,6 +174,8 @@ class Engine:
         """Let go of all connections and write what is queued."""
         for model in self.models.values():
             await model.close()
+        if self._http is not None:
+            await self._http.close()
         await self.store.drain()
         self.store.close()
 

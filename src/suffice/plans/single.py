@@ -17,7 +17,6 @@ import msgspec
 
 from suffice.errors import (
     AllAttemptsFailed,
-    ContextOverflow,
     ProviderError,
     ProviderRejected,
     ProviderTimeout,
@@ -59,6 +58,7 @@ class Single:
         deadline = perf_counter() + context.timeout_s
         attempts: list[Attempt] = []
         last: ProviderError | None = None
+        n_refused = 0
         for position, name in enumerate(context.ranking):
             is_last = position + 1 == len(context.ranking)
             for retry in range(context.retries + 1):
@@ -81,7 +81,8 @@ class Single:
                     if wait is None:
                         break
                     await asyncio.sleep(wait)
-            if last is not None and _is_fault_of_request(last):
+            n_refused += isinstance(last, ProviderRejected)
+            if n_refused == 2:  # one may be a provider's taste, two are the request's fault
                 break
         if last is None:
             last = ProviderTimeout(f"the deadline of {context.timeout_s:g} s left no time to ask")
@@ -183,10 +184,3 @@ def _wait_s(error: ProviderError, retry: int, retries: int, is_last: bool, left_
     if wait >= left_s or (wait > LONGEST_WAIT_S and not is_last):
         return None
     return wait
-
-
-def _is_fault_of_request(error: ProviderError) -> bool:
-    """Whether every other candidate would refuse the request too."""
-    return isinstance(error, ProviderRejected) and error.upstream_status == 400 and not isinstance(
-        error, ContextOverflow
-    )

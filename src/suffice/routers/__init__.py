@@ -11,8 +11,19 @@ from suffice.protocols import Embedder, Router
 from suffice.registry import Registry
 from suffice.routers.artefact import Artefact, read_manifest
 from suffice.routers.base import BaseRouter
-from suffice.routers.costs import ObservedCostModel, TokenCostModel, fit_cost_model, load_cost_model
-from suffice.routers.latencies import LengthLatencyModel, fit_latency_model, load_latency_model
+from suffice.routers.costs import (
+    ObservedCostModel,
+    TokenCostModel,
+    fit_cost_model,
+    load_cost_model,
+    prior_cost_model,
+)
+from suffice.routers.latencies import (
+    LengthLatencyModel,
+    fit_latency_model,
+    load_latency_model,
+    prior_latency_model,
+)
 from suffice.types import Candidate
 
 __all__ = [
@@ -29,6 +40,8 @@ __all__ = [
     "load",
     "load_cost_model",
     "load_latency_model",
+    "prior_cost_model",
+    "prior_latency_model",
     "read_manifest",
     "registry",
     "untrained",

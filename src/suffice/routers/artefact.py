@@ -42,6 +42,8 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dimensions: int | None = None
     facts: dict[str, Any] = {}
     """What was learnt besides arrays."""
+    mean_quality: dict[str, float] = {}
+    """By arm, in the training data; arms without any are left out."""
     sha256: str = ""
     """Of `arrays.npz`."""
 

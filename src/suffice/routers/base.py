@@ -68,6 +68,8 @@ class BaseRouter(ABC):
         self._fit(outcomes)
         self.arms_ = tuple(outcomes.arms)
         self.n_train_ = len(quality)
+        means = zip(self.arms_, arm_means(quality).tolist(), strict=True)
+        self.mean_quality_ = {arm: mean for arm, mean in means if not np.isnan(mean)}
         return self
 
     def scores(self, queries: Sequence[Query]) -> FloatArray:
@@ -98,6 +100,7 @@ class BaseRouter(ABC):
             embedder=embedder.name if embedder else None,
             dimensions=embedder.dimensions if embedder else None,
             facts=facts,
+            mean_quality=self.mean_quality_,
         )
         write_artefact(Path(directory), artefact, arrays)
 
@@ -116,6 +119,7 @@ class BaseRouter(ABC):
         with artefact.blamed(directory):
             router = cls(**artefact.params, **options)
             router.arms_, router.n_train_ = artefact.arms, artefact.n_train
+            router.mean_quality_ = artefact.mean_quality
             router._restore(Arrays(arrays), artefact.facts)
         return router
 

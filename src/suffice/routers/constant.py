@@ -35,6 +35,7 @@ class ConstantRouter(BaseRouter):
             raise ConfigError(f"the router {self.name!r} was given no candidates; at least one is needed")
         self.scores_, self.reason_ = self._of_candidates(candidates)
         self.arms_, self.n_train_ = tuple(candidate.name for candidate in candidates), 0
+        self.mean_quality_ = {}
         return self
 
     @abstractmethod

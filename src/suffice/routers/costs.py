@@ -19,6 +19,10 @@ from suffice.routers.lengths import LengthPredictor, LengthRegression, query_byt
 from suffice.types import FloatArray, Price, Query
 
 FILE: Final = "costs.json"
+PRIOR_BYTES_PER_TOKEN: Final = 4.0
+PRIOR_COMPLETION_TOKENS: Final = 250.0
+PRIOR_TOKENS_PER_S: Final = 15.0
+"""Of a small model on one core."""
 
 
 class CostFit(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +127,29 @@ def fit_cost_model(
         seconds=LengthRegression.learn(n_bytes, outcomes.latency_s, is_linear=False),
     )
     return _model(fit, prices)
+
+
+def prior_cost_model(arms: Sequence[str], prices: Mapping[str, Price]) -> TokenCostModel:
+    """Before there are any data: four bytes a token, and answers of a usual length.
+
+    Parameters
+    ----------
+    prices : by arm; an arm that is missing has an unknown cost
+    """
+    tokens = [LengthRegression.constant(len(arms), value) for value in (0.0, PRIOR_COMPLETION_TOKENS)]
+    prompt = msgspec.structs.replace(
+        tokens[0], coefficients=[[4.0, 0.0, 1000 / PRIOR_BYTES_PER_TOKEN]] * len(arms)
+    )
+    return TokenCostModel(
+        CostFit(
+            arms=tuple(arms),
+            observed=LengthRegression.unknown(len(arms)),
+            prompt_tokens=prompt,
+            completion_tokens=tokens[1],
+            seconds=LengthRegression.constant(len(arms), PRIOR_COMPLETION_TOKENS / PRIOR_TOKENS_PER_S),
+        ),
+        prices,
+    )
 
 
 def load_cost_model(

@@ -53,6 +53,11 @@ def fit_latency_model(outcomes: Outcomes) -> LengthLatencyModel:
     return LengthLatencyModel(LatencyFit(arms=tuple(outcomes.arms), seconds=seconds))
 
 
+def prior_latency_model(arms: Sequence[str]) -> LengthLatencyModel:
+    """Before there are any data: unknown for every arm."""
+    return LengthLatencyModel(LatencyFit(arms=tuple(arms), seconds=LengthRegression.unknown(len(arms))))
+
+
 def load_latency_model(directory: Path) -> LengthLatencyModel:
     """The latency model saved beside a router.
 

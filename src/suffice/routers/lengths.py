@@ -45,6 +45,16 @@ class LengthRegression(msgspec.Struct, frozen=True, kw_only=True):
             lowest.append(float(arm[is_known].min()) if is_known.any() else 0.0)
         return cls(coefficients=fitted, lowest=lowest)
 
+    @classmethod
+    def constant(cls, n_arms: int, value: float) -> Self:
+        """The same for every arm and length."""
+        return cls(coefficients=[[value, 0.0, 0.0] for _ in range(n_arms)], lowest=[0.0] * n_arms)
+
+    @classmethod
+    def unknown(cls, n_arms: int) -> Self:
+        """No data for any arm."""
+        return cls(coefficients=[None] * n_arms, lowest=[0.0] * n_arms)
+
     def matrix(self) -> tuple[FloatArray, FloatArray]:
         """(3, K) coefficients, NaN without data, and (K,) least values."""
         rows = [[np.nan] * 3 if row is None else row for row in self.coefficients]

@@ -1,0 +1,194 @@
+"""From a configuration to a running engine: the place where the parts are wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from suffice import embedders, policies, providers, routers
+from suffice.catalogue import Catalogue
+from suffice.config import Config, ModelConfig, PipelineConfig, PolicyConfig, RouterConfig
+from suffice.engine import Engine
+from suffice.errors import ConfigError
+from suffice.pipeline import Pipeline, strongest
+from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
+from suffice.providers.http import HttpClient
+from suffice.store import open_store
+from suffice.types import Candidate, Query, Versions
+
+WARM_UP: Final = Query(text="How many minutes are there in a day?")
+KNOWN_TO_THE_CATALOGUE: Final = (
+    "input_usd_per_mtok",
+    "output_usd_per_mtok",
+    "cached_input_usd_per_mtok",
+    "usd_per_cpu_hour",
+    "context_window",
+    "max_output_tokens",
+    "strength",
+)
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """A router and the cost and latency models that belong to it."""
+
+    router: Router
+    costs: CostModel
+    latencies: LatencyModel
+    mean_quality: Mapping[str, float] = {}
+    """By arm, in the training data; empty where there was none."""
+    version: str = ""
+
+
+def build(config: Config, *, store: Store | None = None, trained: Trained | None = None) -> Engine:
+    """The engine of a configuration.
+
+    Connects to nothing but the store; the first decision is made here, so that no request pays for it.
+
+    Parameters
+    ----------
+    store : instead of the configured one
+    trained : instead of the router that the configuration names
+
+    Raises
+    ------
+    ConfigError
+        Where the panel, a router or a policy cannot be made; the message says which.
+    """
+    if not config.models:
+        raise ConfigError(
+            "no models are configured: list at least one under `models:`, or run `suffice init`"
+        )
+    catalogue = Catalogue.load()
+    http = HttpClient()
+    models = {entry.name: _model(entry, catalogue, config, http) for entry in config.models}
+    candidates = [model.candidate for model in models.values()]
+    pipelines = {
+        name: _pipeline(name, section, config, candidates, catalogue.version, trained)
+        for name, section in {"auto": PipelineConfig(), **config.pipelines}.items()
+    }
+    for pipeline in pipelines.values():
+        pipeline.decide(WARM_UP, 0.0)
+    return Engine(
+        models,
+        pipelines,
+        store if store is not None else open_store(config.store),
+        timeout_s=config.gateway.timeout_s,
+        retries=config.gateway.retries,
+        http=http,
+    )
+
+
+def panel(config: Config) -> list[Candidate]:
+    """The candidates of a configuration, with what the catalogue knows of them."""
+    catalogue = Catalogue.load()
+    return [_candidate(entry, catalogue) for entry in config.models]
+
+
+def load_trained(directory: Path, embedder: Embedder, candidates: Sequence[Candidate]) -> Trained:
+    """What `suffice train --out` wrote, priced with the panel's prices.
+
+    Raises
+    ------
+    ArtefactError
+        If it is missing, damaged, or trained with another embedder.
+    """
+    manifest = routers.read_manifest(directory)
+    prices = {candidate.name: candidate.price for candidate in candidates}
+    return Trained(
+        router=routers.load(directory, embedder),
+        costs=routers.load_cost_model(directory, prices),
+        latencies=routers.load_latency_model(directory),
+        mean_quality=manifest.mean_quality,
+        version=f"{manifest.router}@{manifest.sha256[:12]}",
+    )
+
+
+def untrained(name: str, candidates: Sequence[Candidate], **params: Any) -> Trained:
+    """A router that needs no training, with costs by list price and a usual length of answers."""
+    prices = {candidate.name: candidate.price for candidate in candidates}
+    names = tuple(prices)
+    return Trained(
+        router=routers.untrained(name, candidates, **params),
+        costs=routers.prior_cost_model(names, prices),
+        latencies=routers.prior_latency_model(names),
+        version=f"{name} (untrained)",
+    )
+
+
+def _candidate(entry: ModelConfig, catalogue: Catalogue) -> Candidate:
+    given = {name: getattr(entry, name) for name in KNOWN_TO_THE_CATALOGUE}
+    if entry.capabilities is not None:
+        given["capabilities"] = frozenset(entry.capabilities)
+    return catalogue.candidate(entry.name, entry.provider, entry.model or entry.name, **given)
+
+
+def _model(entry: ModelConfig, catalogue: Catalogue, config: Config, http: HttpClient) -> Model:
+    settings = entry.settings()
+    path = settings.extra.get("path")
+    if isinstance(path, str):
+        extra = {**settings.extra, "path": str(config.path(path))}
+        settings = msgspec.structs.replace(settings, extra=extra)
+    model: Model = providers.get(entry.provider).from_config(_candidate(entry, catalogue), settings, http)
+    return model
+
+
+def _embedder(config: Config) -> Embedder:
+    return embedders.create(config.embedder, **config.embedder_params)
+
+
+def _pipeline(
+    name: str,
+    section: PipelineConfig,
+    config: Config,
+    candidates: Sequence[Candidate],
+    prices: str,
+    given: Trained | None,
+) -> Pipeline:
+    chosen = section.router or config.router
+    embedder = _embedder(config)
+    trained = given if given is not None else _trained(chosen, config, candidates, embedder)
+    policy = section.policy or config.policy
+    return Pipeline(
+        name=name,
+        candidates=candidates,
+        router=trained.router,
+        policy=_policy(policy, name),
+        costs=trained.costs,
+        latencies=trained.latencies,
+        strongest=strongest(candidates, trained.mean_quality),
+        router_name=chosen.name,
+        versions=Versions(
+            router=trained.version, policy=_shown(policy), embedder=embedder.name, prices=prices
+        ),
+        is_slow=config.embedder != "hashed",
+    )
+
+
+def _trained(
+    chosen: RouterConfig, config: Config, candidates: Sequence[Candidate], embedder: Embedder
+) -> Trained:
+    if chosen.path is None:
+        return untrained(chosen.name, candidates, **chosen.params)
+    trained = load_trained(config.path(chosen.path), embedder, candidates)
+    name = trained.version.partition("@")[0]
+    if chosen.name not in (name, "trained"):
+        raise ConfigError(
+            f"{config.path(chosen.path)} holds a {name!r} router, the configuration names {chosen.name!r}: "
+            f"write `router: {{name: {name}, path: {chosen.path}}}`"
+        )
+    return trained
+
+
+def _policy(config: PolicyConfig, pipeline: str) -> Policy:
+    try:
+        return policies.create(config.name, **config.params)
+    except ConfigError as error:
+        raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
+
+
+def _shown(config: PolicyConfig) -> str:
+    params = ", ".join(f"{name}={value}" for name, value in config.params.items())
+    return f"{config.name}({params})"

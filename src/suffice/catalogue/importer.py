@@ -54,7 +54,7 @@ OPENROUTER_AUTHORS: Final = (
 NOT_CHAT: Final = re.compile(
     r"embed|whisper|tts|transcri|audio|realtime|moderation|rerank|image|dall-e|sora|veo|imagen|orpheus|voice|"
     r"live|ocr|guard|robotics|banana|omni-(1|flash)|computer-use|deep-research|search|parse|babbage|davinci|"
-    r"RedPajama-INCITE-Base|streaming|:free|:batch|:beta|:extended|:thinking|:nitro|:online"
+    r"^ada$|^curie$|^ft:|ft-$|-Base|streaming|:free|:batch|:beta|:extended|:thinking|:nitro|:online"
 )
 SOURCE: Final = "genai-prices"
 
@@ -104,8 +104,8 @@ def _providers() -> list[Any]:
 
 
 def _row(provider: str, model: Any, as_of: date, capabilities: Capabilities | None) -> CatalogueRow | None:
-    """None for what is no chat model, is marked as retired, or has no price for text."""
-    if model.deprecated or NOT_CHAT.search(model.id) or not _is_wanted(provider, model.id):
+    """None for what is no chat model or has no price for text. Retired ones stay: old names live long."""
+    if NOT_CHAT.search(model.id) or not _is_wanted(provider, model.id):
         return None
     price = _price(model, as_of)
     if price is None:

@@ -29,32 +29,33 @@ def arm_columns(arm: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in arm.split("+"))
 
 
-def pivot(table: Any, *, arm: str, aggregate: str, responses: bool) -> Outcomes:
-    """Queries and arms in the order of their first rows; unknown cells are NaN."""
+def pivot(table: Any, *, arm: str, aggregate: str, responses: bool, file: str | None = None) -> Outcomes:
+    """Queries and arms in the order of their first rows; unknown cells are NaN. `file` is for complaints."""
     from suffice.outcomes.table import Outcomes
 
     if aggregate not in AGGREGATES:
         raise ConfigError(f"aggregate={aggregate!r}: expected one of {', '.join(AGGREGATES)}")
     if "score" not in table.column_names:
-        raise DataError("this required column is missing; outcomes need scores", column="score")
+        raise DataError("this required column is missing; outcomes need scores", file=file, column="score")
     if table.num_rows == 0:
-        raise DataError("no rows are left to read; expected at least one")
+        raise DataError("no rows are left to read; expected at least one", file=file)
     query_of, ids = _encode(table, "query_id")
     arm_of, arms = _arms(table, arm)
     n, n_arms = len(ids), len(arms)
     if n * n_arms > MAX_CELLS:
-        raise DataError(f"{n} queries x {n_arms} arms is too large a table; is {arm!r} the column of models?")
+        message = f"{n} queries x {n_arms} arms is too large a table; is {arm!r} the column of models?"
+        raise DataError(message, file=file)
     cells = query_of * n_arms + arm_of
     first = _first_rows(cells, n * n_arms)
     if aggregate == "error" and table.num_rows > np.count_nonzero(first >= 0):
-        raise _repeated(table, cells, first, ids, arms)
+        raise DataError(_repeated(table, cells, first, ids, arms), file=file)
     columns = {
         field: _fill(_floats(table, column), cells, first, (n, n_arms), aggregate == "mean")
         for field, column in VALUES.items()
     }
     rows = _first_rows(query_of, n)
     return Outcomes.from_arrays(
-        _queries(table, query_of, rows, ids),
+        _queries(table, query_of, rows, ids, file),
         arms,
         **columns,
         responses=_responses(table, first, (n, n_arms)) if responses else None,
@@ -120,8 +121,8 @@ def _fill(
     return table
 
 
-def _repeated(table: Any, cells: IntArray, first: IntArray, ids: list[str], arms: list[str]) -> DataError:
-    """The error for the first (query, arm) that occurs again."""
+def _repeated(table: Any, cells: IntArray, first: IntArray, ids: list[str], arms: list[str]) -> str:
+    """The complaint about the first (query, arm) that occurs again."""
     row = int(np.flatnonzero(first[cells] != np.arange(len(cells)))[0])
     query, arm = divmod(int(cells[row]), len(arms))
     rows = np.flatnonzero(cells == cells[row])
@@ -133,10 +134,10 @@ def _repeated(table: Any, cells: IntArray, first: IntArray, ids: list[str], arms
     remedy = "aggregate='mean' averages them, aggregate='first' keeps the first"
     if differing:
         remedy += f"; they differ in {', '.join(differing)}: choose with where=, or make it part of arm="
-    return DataError(f"{len(rows)} rows for query {ids[query]!r} and arm {arms[arm]!r}; {remedy}")
+    return f"{len(rows)} rows for query {ids[query]!r} and arm {arms[arm]!r}; {remedy}"
 
 
-def _queries(table: Any, query_of: IntArray, rows: IntArray, ids: list[str]) -> list[Query]:
+def _queries(table: Any, query_of: IntArray, rows: IntArray, ids: list[str], file: str | None) -> list[Query]:
     """One Query per id; its text is that of its first row which has one."""
     texts, vocabulary = _encode(table, "query")
     has_text = texts >= 0
@@ -146,6 +147,7 @@ def _queries(table: Any, query_of: IntArray, rows: IntArray, ids: list[str]) -> 
     if len(conflict):
         raise DataError(
             f"query_id {ids[query_of[conflict[0]]]!r} names two different texts; give each query its own id",
+            file=file,
             column="query",
         )
     tasks = _texts(table, "task", rows) if "task" in table.column_names else (None,) * len(ids)

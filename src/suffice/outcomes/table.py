@@ -83,7 +83,7 @@ class Outcomes:
             With file, row and column, for anything that cannot be read.
         """
         from suffice.outcomes.pivot import VALUES, arm_columns, pivot
-        from suffice.outcomes.reading import load
+        from suffice.outcomes.reading import expand, load
         from suffice.outcomes.runs import matching
 
         arms = arm_columns(arm)
@@ -91,8 +91,10 @@ class Outcomes:
         keep = {"query_id", "query", "task", "reference", "embedding", *VALUES.values(), *arms, *where}
         keep |= {"strategy", "turn", "sample", "temperature", "model"}  # named when rows repeat
         keep |= {"response"} if responses else set()
-        table = load(path, required=("query", "score", *where), filled=("query_id", *arms), keep=keep)
-        return pivot(matching(table, where), arm=arm, aggregate=aggregate, responses=responses)
+        files = expand(path)
+        table = load(files, required=("query", "score", *where), filled=("query_id", *arms), keep=keep)
+        rows = matching(table, where)
+        return pivot(rows, arm=arm, aggregate=aggregate, responses=responses, file=", ".join(files))
 
     @classmethod
     def from_arrays(

@@ -7,10 +7,16 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
+
 from suffice.errors import DataError
 from suffice.outcomes.columns import NUMBERS, TEXT
 
 BLOCK_BYTES: Final = 1 << 24
+MAX_DEPTH: Final = 100
+_NESTING: Final = np.zeros(256, dtype=np.int8)
+_NESTING[[ord("["), ord("{")]] = 1
+_NESTING[[ord("]"), ord("}")]] = -1
 
 
 def _open(path: str) -> Any:
@@ -135,7 +141,7 @@ def json_tables(path: str) -> Iterator[Any]:
         if not block.strip():
             continue
         is_empty = False
-        table = _json_fast(block)
+        table = _json_fast(block) if _is_flat(block) else None
         if table is None:
             table = _json_careful(block, path, row)
         row += table.num_rows
@@ -155,6 +161,16 @@ def _blocks(path: str) -> Iterator[bytes]:
             yield rest + head
             rest = tail
     yield rest
+
+
+def _is_flat(block: bytes) -> bool:
+    """Whether no line nests deeply: Arrow's parser recurses without a limit, until the stack ends."""
+    steps = _NESTING[np.frombuffer(block, dtype=np.uint8)]
+    depth = np.cumsum(steps, dtype=np.int32)
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    starts = np.concatenate([[0], ends[ends < len(block) - 1] + 1])
+    before = np.concatenate([[0], depth[starts[1:] - 1]])
+    return bool((np.maximum.reduceat(depth, starts) - before).max() <= MAX_DEPTH)
 
 
 def _json_fast(block: bytes) -> Any | None:

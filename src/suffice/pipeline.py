@@ -9,8 +9,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from suffice import policies
 from suffice.errors import ConfigError, EmbedderError, InvalidRequest
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
+from suffice.routers.lengths import query_bytes
+from suffice.routers.strongest import Strongest
 from suffice.types import BoolArray, Candidate, Decision, FloatArray, Query, Versions
 
 BYTES_PER_TOKEN: Final = 3
@@ -52,6 +55,7 @@ class Pipeline:
         self._candidates = [c for c in candidates if c.name in scored]
         self._unscored = [c for c in candidates if c.name not in scored]
         self._columns = np.array([scored[c.name] for c in self._candidates], dtype=np.intp)
+        self._windows = _windows(self._candidates)
         self._costs, self._latencies = costs, latencies
         self._strongest, self._strongest_reason = strongest
         self.arms = tuple(c.name for c in self._candidates)
@@ -72,8 +76,6 @@ class Pipeline:
 
     def with_threshold(self, threshold: float) -> Pipeline:
         """The same router under RouteLLM's rule: strong where its gain reaches the threshold."""
-        from suffice import policies
-
         policy = policies.create("threshold", threshold=threshold)
         return self.with_policy(policy, f"threshold({threshold:g})")
 
@@ -85,8 +87,8 @@ class Pipeline:
         InvalidRequest
             If no candidate can serve it.
         """
-        eligible = np.array([_can_serve(c, query) for c in self._candidates], dtype=bool)
-        others = [c.name for c in self._unscored if _can_serve(c, query)]
+        eligible = _able(self._candidates, self._windows, query)
+        others = self._able_unscored(query) if self._unscored else []
         if not eligible.any():
             return self._unscored_only(query, others)
         try:
@@ -112,6 +114,10 @@ class Pipeline:
             propensities=tuple(choice.propensities[0].tolist()),
             reason=choice.reasons[0],
         )
+
+    def _able_unscored(self, query: Query) -> list[str]:
+        able = _able(self._unscored, _windows(self._unscored), query)
+        return [c.name for c, may in zip(self._unscored, able, strict=True) if may]
 
     def _unscored_only(self, query: Query, others: Sequence[str]) -> Decision:
         if not others:
@@ -169,21 +175,19 @@ def _known(values: FloatArray | None) -> tuple[float | None, ...]:
     return tuple(None if math.isnan(value) else value for value in values.tolist())
 
 
-def _can_serve(candidate: Candidate, query: Query) -> bool:
-    """Hard limits: allowed, able, and long enough."""
-    allowed = query.constraints.models
-    if allowed and candidate.name not in allowed:
-        return False
-    if query.needs and not all(candidate.allows(need) for need in query.needs):
-        return False
-    window = candidate.context_window
-    return window is None or _n_bytes(query) // BYTES_PER_TOKEN <= window or not query.messages
+def _windows(candidates: Sequence[Candidate]) -> FloatArray:
+    """(P,) tokens; infinite where unknown."""
+    return np.array([math.inf if c.context_window is None else c.context_window for c in candidates])
 
 
-def _n_bytes(query: Query) -> int:
-    from suffice.types import content_text
-
-    return sum(len(content_text(message.get("content"))) for message in query.messages)
+def _able(candidates: Sequence[Candidate], windows: FloatArray, query: Query) -> BoolArray:
+    """(P,): who may answer by the hard limits: allowed, capable, and long enough."""
+    able = query_bytes([query])[0] / BYTES_PER_TOKEN <= windows
+    if query.needs:
+        able &= [all(candidate.allows(need) for need in query.needs) for candidate in candidates]
+    if query.constraints.models:
+        able &= [candidate.name in query.constraints.models for candidate in candidates]
+    return able
 
 
 def _within_limits(query: Query, costs: FloatArray, latencies: FloatArray) -> BoolArray:
@@ -200,21 +204,12 @@ def _within_limits(query: Query, costs: FloatArray, latencies: FloatArray) -> Bo
 def strongest(candidates: Sequence[Candidate], quality: Mapping[str, float] | None = None) -> tuple[str, str]:
     """Which candidate is thought the strongest, and why.
 
-    Highest mean quality in training data, else `strength` in the catalogue, else dearest output price,
-    else the first of the panel.
+    Highest mean quality in training data, else as the router `strongest` has it: stated strength, else
+    dearest output price.
     """
     measured = {c.name: quality[c.name] for c in candidates if quality and c.name in quality}
     if measured:
         name = max(measured, key=lambda arm: measured[arm])
         return name, f"highest mean quality in training data ({measured[name]:.3f})"
-    rated = {c.name: c.strength for c in candidates if c.strength is not None}
-    if rated:
-        name = max(rated, key=lambda arm: rated[arm])
-        return name, f"highest strength in the catalogue ({rated[name]:g})"
-    priced = {
-        c.name: c.price.output_usd_per_mtok for c in candidates if c.price.output_usd_per_mtok is not None
-    }
-    if priced:
-        name = max(priced, key=lambda arm: priced[arm])
-        return name, f"dearest output price ({priced[name]:f} USD per million tokens)"
-    return candidates[0].name, "first of the panel: nothing is known of quality or price"
+    router = Strongest().from_candidates(candidates)
+    return router.arms[int(np.nanargmax(router.scores_))], router.reason_

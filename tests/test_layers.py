@@ -12,7 +12,7 @@ import suffice
 
 ROOT = Path(suffice.__file__).parent
 LAYERS = (
-    ("errors", "types", "outcomes", "_reading", "protocols", "registry", "catalogue"),
+    ("errors", "types", "outcomes", "_reading", "_yaml", "protocols", "registry", "catalogue"),
     ("metrics", "calibration", "confidence"),
     ("embedders", "routers", "policies", "bandits", "budgets", "gating", "caching"),
     ("providers", "store", "retrieval"),

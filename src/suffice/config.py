@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-import yaml
+from msgspec import Meta
 
+from suffice import _yaml
 from suffice.errors import ConfigError
 from suffice.providers.base import ProviderSettings, Secret
 from suffice.types import Price
 
 DEFAULT_FILE = "suffice.yaml"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,17 +43,17 @@ class ModelConfig(_Strict, frozen=True, kw_only=True):
     api_key: str | None = None
     headers: dict[str, str] = {}
     """Sent upstream with every call."""
-    timeout_s: float = 120.0
+    timeout_s: Seconds = 120.0
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None
     cached_input_usd_per_mtok: float | None = None
     usd_per_cpu_hour: float | None = None
     """For local models: what an hour of one core costs you."""
-    context_window: int | None = None
-    max_output_tokens: int | None = None
+    context_window: Count | None = None
+    max_output_tokens: Count | None = None
     capabilities: list[str] | None = None
     """Of tools, vision, json, logprobs, streaming."""
-    strength: float | None = None
+    strength: Share | None = None
     """How good it is, in [0, 1], by your own judgement; used where no data speak."""
     options: dict[str, Any] = {}
     """What only this provider knows: path and threads of a local model, api_version of Azure, ..."""
@@ -64,10 +69,8 @@ class ModelConfig(_Strict, frozen=True, kw_only=True):
 
     def price_overrides(self) -> Price | None:
         """The prices given here, exactly as written; None where none are."""
-        given = {
-            name: Decimal(repr(value))
-            for name in _PRICE_KEYS
-            if (value := getattr(self, name)) is not None
+        given: dict[str, Any] = {
+            name: Decimal(repr(value)) for name in _PRICE_KEYS if (value := getattr(self, name)) is not None
         }
         return Price(**given, source="suffice.yaml") if given else None
 
@@ -105,15 +108,15 @@ class PipelineConfig(_Strict, frozen=True, kw_only=True):
 
 class GatewayConfig(_Strict, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     auth: bool | None = None
     """Demand a key; None: on, unless bound to loopback and no key was ever made."""
     keep_content: bool = False
     """Store queries and answers of keyless (loopback) callers."""
-    max_body_bytes: int = 20_000_000
-    timeout_s: float = 300.0
+    max_body_bytes: Count = 20_000_000
+    timeout_s: Seconds = 300.0
     """For one request, all retries and fallbacks included."""
-    retries: int = 1
+    retries: Annotated[int, Meta(ge=0)] = 1
     """Further tries at one candidate before the next is asked."""
 
 
@@ -161,20 +164,13 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
 
 def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
     """As `load`, from text."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(str(problem), file=str(file), line=mark.line + 1 if mark else None) from None
-    except RecursionError:
-        raise ConfigError("nested too deeply", file=str(file)) from None
+    plain, lines = _yaml.read(text, file)
     if plain is None:
         plain = {}
     if not isinstance(plain, dict):
         raise ConfigError(f"wanted keys such as `models:`, found {type(plain).__name__}", file=str(file))
-    lines = dict(_lines(node))
+    if not all(isinstance(key, str) for key in plain):
+        raise ConfigError("the keys must be words", file=str(file), line=1)
     if "directory" in plain:
         raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
     plain = _expand(plain, "$", environ, lines, file)
@@ -188,8 +184,14 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of `suffice.yaml`, for editors."""
-    return msgspec.json.schema(Config)
+    """JSON Schema of `suffice.yaml`, as people write it, for editors."""
+    made = msgspec.json.schema(Config)
+    sections = made["$defs"]
+    del sections["Config"]["properties"]["directory"]  # set by `load`
+    policy = sections["PolicyConfig"]
+    del policy["properties"]["params"]  # written flat, beside the name
+    policy["additionalProperties"] = True
+    return made
 
 
 def _gather_policies(plain: dict[str, Any]) -> None:
@@ -205,20 +207,6 @@ def _gather_policies(plain: dict[str, Any]) -> None:
             section["policy"] = {"name": policy.get("name", "utility"), "params": params}
 
 
-def _lines(node: yaml.Node | None, path: str = "$") -> Iterator[tuple[str, int]]:
-    """(path as msgspec writes it, line) of every value."""
-    if node is None:
-        return
-    yield path, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _lines(value, f"{path}.{key.value}")
-            yield f"{path}.{key.value}", key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _lines(value, f"{path}[{index}]")
-
-
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -232,13 +220,15 @@ def _expand(value: Any, path: str, environ: Mapping[str, str], lines: Mapping[st
 
     def replace(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
-        found = environ.get(name, default)
+        found: str | None = environ.get(name, default)
         if found is None:
             key = path.removeprefix("$.")
             raise ConfigError(
                 f"the environment variable {name} is not set: export {name}=... or write "
                 f"${{{name}:-default}}",
-                file=str(file), line=lines.get(path), key=key,
+                file=str(file),
+                line=lines.get(path),
+                key=key,
             )
         return found
 
@@ -254,8 +244,18 @@ def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Pat
     assert match is not None
     what, path = match.group("what"), match.group("path") or "$"
     if unknown := _UNKNOWN.search(what):
-        path, what = f"{path}.{unknown.group(1)}", "unknown key; `suffice init --schema` lists those there are"
+        path, what = (
+            f"{path}.{unknown.group(1)}",
+            "unknown key; `suffice init --schema` lists those there are",
+        )
+    path = _spelled_out(path, lines)
     return ConfigError(what, file=str(file), line=lines.get(path), key=path.removeprefix("$").lstrip("."))
+
+
+def _spelled_out(path: str, lines: Mapping[str, int]) -> str:
+    """msgspec writes `[...]` for the keys of a mapping; the first place that fits."""
+    pattern = re.escape(path).replace(re.escape("[...]"), r"\.[^.]+")
+    return next((place for place in lines if re.fullmatch(pattern, place)), path)
 
 
 def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
@@ -265,12 +265,16 @@ def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
         if model.name in seen:
             raise ConfigError(
                 f"the name {model.name!r} is given twice; each candidate needs its own",
-                file=str(file), line=lines.get(f"{at}.name"), key=f"models[{index}].name",
+                file=str(file),
+                line=lines.get(f"{at}.name"),
+                key=f"models[{index}].name",
             )
         if model.name == "auto" or model.name.startswith(("auto:", "router-")):
             raise ConfigError(
                 f"{model.name!r} is kept for routing; choose another name",
-                file=str(file), line=lines.get(f"{at}.name"), key=f"models[{index}].name",
+                file=str(file),
+                line=lines.get(f"{at}.name"),
+                key=f"models[{index}].name",
             )
         seen.add(model.name)
         for name in _PRICE_KEYS:
@@ -278,5 +282,7 @@ def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
             if value is not None and not 0 <= value < float("inf"):
                 raise ConfigError(
                     f"{value} is not a price; wanted 0 or more",
-                    file=str(file), line=lines.get(f"{at}.{name}"), key=f"models[{index}].{name}",
+                    file=str(file),
+                    line=lines.get(f"{at}.{name}"),
+                    key=f"models[{index}].{name}",
                 )

@@ -1,0 +1,83 @@
+"""YAML text to plain values and the line of each: no tags, no duplicate keys, no bombs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from yaml.constructor import ConstructorError
+
+from suffice.errors import ConfigError
+
+MAX_DEPTH: Final = 50
+MAX_VALUES: Final = 100_000
+"""With every alias counted as often as it is used."""
+
+Lines = dict[str, int]
+"""Path of a value, as msgspec writes it (`$.models[0].name`), to its line (1 is the first)."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Says where a number or date stands that looks like one but is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
+            what = f"{str(node.value)[:40]!r} cannot be read as what it looks like ({error}); quote it"
+            raise ConstructorError(None, None, what, node.start_mark) from error
+
+
+def read(text: str, file: Path) -> tuple[Any, Lines]:
+    """The values of one document and where they stand.
+
+    Raises
+    ------
+    ConfigError
+        With the line, where `text` is no YAML, repeats a key, or is nested or multiplied by anchors beyond
+        what a person writes.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        lines = dict(_lines(node, file)) if node is not None else {}
+        return (loader.construct_document(node) if node is not None else None), lines
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+        raise ConfigError(str(problem), file=str(file), line=mark.line + 1 if mark else None) from None
+    except RecursionError:
+        raise ConfigError("nested too deeply", file=str(file)) from None
+
+
+def _lines(root: yaml.Node, file: Path) -> Iterator[tuple[str, int]]:
+    """(path, line) of every value, keys before what they hold; refuses what must not be built."""
+    waiting = [("$", root, root.start_mark.line + 1, 0)]
+    n_values = 0
+    while waiting:
+        path, node, line, depth = waiting.pop()
+        n_values += 1
+        if depth > MAX_DEPTH or n_values > MAX_VALUES:
+            why = f"deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"to more than {MAX_VALUES} values"
+            raise ConfigError(f"nested {why}: write it out, without anchors", file=str(file), line=line)
+        yield path, line
+        if isinstance(node, yaml.MappingNode):
+            waiting += [(p, n, at, depth + 1) for p, n, at in _members(node, path, file)]
+        elif isinstance(node, yaml.SequenceNode):
+            items = enumerate(node.value)
+            waiting += [(f"{path}[{i}]", n, n.start_mark.line + 1, depth + 1) for i, n in items]
+
+
+def _members(node: yaml.MappingNode, path: str, file: Path) -> Iterator[tuple[str, yaml.Node, int]]:
+    seen = set()
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError("a key must be one word", file=str(file), line=line)
+        if key.value in seen:
+            name = f"{path}.{key.value}".removeprefix("$.")
+            raise ConfigError("given twice; keep one of the two", file=str(file), line=line, key=name)
+        seen.add(key.value)
+        yield f"{path}.{key.value}", value, line

@@ -136,7 +136,11 @@ def _model(entry: ModelConfig, catalogue: Catalogue, config: Config, http: HttpC
 
 
 def _embedder(config: Config) -> Embedder:
-    return embedders.create(config.embedder, **config.embedder_params)
+    """Remote vectors are worth keeping, and may fail; the default ones are neither dear nor fallible."""
+    made = embedders.create(config.embedder, **config.embedder_params)
+    if config.embedder == "hashed":
+        return made
+    return embedders.FallbackEmbedder(embedders.CachedEmbedder(made))
 
 
 def _pipeline(

@@ -1,7 +1,7 @@
-"""One client connection: bytes in, exchanges started in order, bytes out.
+"""One client connection: requests are answered one after the other, in the order in which they came.
 
-The parser (llhttp, strict) runs inside `data_received`. While a request is being answered, the bytes
-behind it are held back unparsed; requests that came in one segment with it wait in a queue.
+While one is being answered, the bytes behind it are held back unparsed; requests that came in one
+segment with it wait in a queue.
 """
 
 from __future__ import annotations
@@ -10,65 +10,55 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-import httptools
-
-from suffice.errors import HeadersTooLarge, InvalidRequest, RequestError, RequestTimeout, RequestTooLarge
+from suffice.errors import RequestError, RequestTimeout
 from suffice.gateway.exchange import Exchange
-from suffice.gateway.requests import read_head
+from suffice.gateway.reader import BETWEEN, BODY, DEAF, HEAD, NEVER, Reader
 from suffice.gateway.wire import refusal
 
 if TYPE_CHECKING:
     from suffice.gateway.server import Server
 
-_BETWEEN: Final = 0
-"""No part of a further request has been read."""
-_HEAD: Final = 1
-_BODY: Final = 2
-_DEAF: Final = 3
-"""What still comes is thrown away: the connection is about to end."""
-
 _HELD_BYTES: Final = 65_536
 _LINGER_BYTES: Final = 1_048_576
-_NEVER: Final = float("inf")
 
 
 class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
         self.loop = server.loop
-        self._parser = httptools.HttpRequestParser(self)
-        self._state = _BETWEEN
+        self.is_lost = False
+        self.is_stalled = False
+        """The client takes the answer more slowly than it is written."""
+        self.deadline = server.now + server.limits.header_s
+        """On the loop's clock: when the client must have sent what is awaited."""
+        self.stall_deadline = NEVER
+        """When it must have taken some of what is written."""
+        self._server = server
+        self._reader = Reader(self, server.limits)
         self._active: Exchange | None = None
         """Being answered."""
-        self._reading: Exchange | None = None
-        """Its body is still arriving."""
         self._queue: deque[Exchange | RequestError] = deque()
         """Answered next, in order; an error is the last."""
         self._held = b""
-        self._head: list[tuple[bytes, bytes]] = []
-        self._target = b""
-        self._head_bytes = 0
-        self._received = 0
-        self._raw = 0
-        self._body_s = 0.0
-        self._refusal: RequestError | None = None
-        self._pending = 0
         self._is_paused = False
         self._drainers: list[asyncio.Future[None]] = []
-        self.is_lost = False
-        self.is_stalled = False
-        self.deadline = server.now + server.limits.header_s
-        """On the loop's clock: when the client must have sent what is awaited."""
-        self.stall_deadline = _NEVER
-        self.stalled_bytes = 0
+        self._stalled_bytes = 0
 
-    # What an exchange needs to know.
+    # What the reader and the exchanges need to know.
+
+    @property
+    def now(self) -> float:
+        return self._server.now
 
     @property
     def date(self) -> bytes:
         return self._server.date
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may wait."""
+        return len(self._queue) < self._server.limits.pipelined
 
     @property
     def must_close(self) -> bool:
@@ -86,160 +76,47 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_lost = True
-        self._state = _DEAF
         self._server.connections.discard(self)
         if self._active is not None:
             self._active.drop()
-        self._active = self._reading = self._parser = None
+        self._active = None
+        self._reader.close()
         self._queue.clear()
         self._held = b""
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self._state == _BETWEEN and self._active is not None:
+        reader = self._reader
+        if reader.state == BETWEEN and self._active is not None:
             self._held += data
             if len(self._held) > _HELD_BYTES:
                 self.pause_reading()
-        elif self._state == _DEAF:
-            self._received += len(data)
-            if self._received > _LINGER_BYTES:
+        elif reader.state == DEAF:
+            reader.received += len(data)
+            if reader.received > _LINGER_BYTES:
                 self.abort()
         else:
-            self._feed(data)
+            rest = reader.feed(data)
+            if reader.refusal is not None:
+                self._refuse(reader.refusal)
+            elif rest:
+                self.data_received(rest)
 
     def eof_received(self) -> bool | None:
         return None  # a client that says nothing more is taken to have gone
 
     def pause_writing(self) -> None:
         self.is_stalled = True
-        self.stalled_bytes = self._transport.get_write_buffer_size()
+        self._stalled_bytes = self._transport.get_write_buffer_size()
         self.stall_deadline = self.loop.time() + self._server.limits.write_s
 
     def resume_writing(self) -> None:
         self.is_stalled = False
-        self.stall_deadline = _NEVER
+        self.stall_deadline = NEVER
         drainers, self._drainers = self._drainers, []
         for drainer in drainers:
             if not drainer.done():
                 drainer.set_result(None)
-
-    # Reading
-
-    def _feed(self, data: bytes) -> None:
-        before = self._state
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as error:
-            if self._refusal is None and self._state != _DEAF:
-                self._refusal = InvalidRequest(f"not a valid HTTP/1.1 request: {error}")
-        if self._refusal is not None:
-            self._refuse(self._refusal)
-        elif self._state == _HEAD:
-            self._count_head(len(data))
-        elif self._state == _BODY:
-            self._count_body(len(data) if before == _BODY else 0)
-
-    def _count_head(self, n_bytes: int) -> None:
-        """An unfinished head: its time runs from its first bytes, its size is bounded."""
-        limits = self._server.limits
-        if self._head_bytes < 0:
-            self._head_bytes = 0
-            self.deadline = self.loop.time() + limits.header_s
-            return
-        self._head_bytes += n_bytes
-        if self._head_bytes > limits.header_bytes:
-            self._refuse(_head_too_large(limits.header_bytes))
-
-    def _count_body(self, n_bytes: int) -> None:
-        """An unfinished body: every received byte buys a little time."""
-        limits = self._server.limits
-        self._raw += n_bytes
-        # Chunk headers, extensions and trailers are thrown away, but not without end.
-        if self._raw > limits.header_bytes + 16 * self._received:
-            self._refuse(RequestTooLarge("the chunks of the body hold more framing than data"))
-        self.deadline = self._body_s + self._received / limits.body_bytes_per_s
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """No other protocol is spoken here: the request was answered as HTTP/1.1, the next one follows."""
-        self._parser = httptools.HttpRequestParser(self)
-        if self._refusal is not None or self._state == _DEAF:
-            return
-        if rest:
-            self.data_received(rest)
-
-    # httptools callbacks; an exception in one of them ends `feed_data`
-
-    def on_message_begin(self) -> None:
-        if self._state == _DEAF or len(self._queue) >= self._server.limits.pipelined:
-            self._state = _DEAF
-            self.pause_reading()
-            raise _Stop
-        self._state = _HEAD
-        self._head = []
-        self._target = b""
-        self._head_bytes = -1
-        self._pending = 0
-
-    def on_url(self, target: bytes) -> None:
-        self._target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._state != _HEAD:
-            return  # a trailer
-        self._head.append((name.lower(), value))
-        self._pending += len(name) + len(value) + 4
-
-    def on_headers_complete(self) -> None:
-        limits, parser = self._server.limits, self._parser
-        try:
-            if self._pending + len(self._target) > limits.header_bytes:
-                raise _head_too_large(limits.header_bytes)
-            if len(self._head) > limits.headers:
-                raise HeadersTooLarge(f"more than {limits.headers} headers; send fewer")
-            head = read_head(
-                parser.get_method(), self._target, parser.get_http_version(), self._head, limits.body_bytes
-            )
-        except RequestError as error:
-            self._refusal = error
-            raise
-        scope = head.scope
-        scope["client"], scope["server"] = self.client, self.local
-        scope["scheme"] = self._server.scheme
-        if self._server.state:
-            scope["state"] = dict(self._server.state)
-        exchange = Exchange(self, scope, keeps_alive=parser.should_keep_alive())
-        exchange.is_head, exchange.is_old = head.is_head, head.is_old
-        exchange.expects_continue = head.expects_continue
-        self._state = _BODY
-        self._received = self._raw = 0
-        self._body_s = self._server.now + limits.body_s
-        self._reading = exchange
-        if self._active is None:
-            self._start(exchange)
-        else:
-            self._queue.append(exchange)
-
-    def on_body(self, data: bytes) -> None:
-        self._received += len(data)
-        limit = self._server.limits.body_bytes
-        if self._received > limit:
-            self._refusal = body_too_large(limit)
-            raise self._refusal
-        if self._reading is not None:
-            self._reading.feed(data)
-
-    def on_message_complete(self) -> None:
-        self._state = _BETWEEN
-        self.deadline = _NEVER
-        exchange, self._reading = self._reading, None
-        if exchange is not None:
-            exchange.complete()
-            if not exchange.keeps_alive:
-                self._state = _DEAF
-                self._received = 0
 
     def pause_reading(self) -> None:
         if not self._is_paused:
@@ -253,17 +130,21 @@ class Connection(asyncio.Protocol):
 
     # Answering
 
+    def arrived(self, exchange: Exchange) -> None:
+        """The head of a request is there."""
+        if self._active is None:
+            self._start(exchange)
+        else:
+            self._queue.append(exchange)
+
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
+        exchange.scope["client"], exchange.scope["server"] = self.client, self.local
         self._server.run(exchange)
 
     def write(self, data: bytes) -> None:
         if data:
             self._transport.write(data)
-
-    def forget(self, task: asyncio.Task[None]) -> None:
-        """The task has ended."""
-        self._server.tasks.discard(task)
 
     async def drained(self) -> None:
         """Returns once the client has taken most of what waits for it."""
@@ -285,30 +166,35 @@ class Connection(asyncio.Protocol):
                 self._write_refusal(following)
             else:
                 self._start(following)
-        elif self._state == _DEAF:
-            self._end()
+        elif self._reader.state == DEAF:  # more came with this request than may wait
+            self._linger()
         else:
-            self.deadline = self._server.now + self._server.limits.idle_s
+            if self._reader.state == BETWEEN:
+                self.deadline = self._server.now + self._server.limits.idle_s
             held, self._held = self._held, b""
-            self.resume_reading()
+            if self._is_paused:
+                self.resume_reading()
             if held:
                 self.data_received(held)
+
+    def forget(self, task: asyncio.Task[None]) -> None:
+        """The task of an exchange has ended."""
+        self._server.tasks.discard(task)
 
     # Ending
 
     def _refuse(self, error: RequestError) -> None:
         """Answer `error` after everything that came before it, and end."""
-        self._state = _DEAF
-        self._refusal = error
-        broken, self._reading = self._reading, None
+        reader = self._reader
+        reader.state = DEAF
+        broken, reader.exchange = reader.exchange, None
         if broken is not None and broken is self._active:
             if broken.is_started:
                 self.abort()
                 return
             self._active = None
+            broken.drop()
             broken.is_finished = True
-            if broken.task is not None:
-                broken.task.cancel()
         elif broken is not None:
             self._queue.pop()
         if self._active is None:
@@ -322,22 +208,23 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close at once where nothing more can come, else let the client read the answer first."""
-        if self._reading is None:
+        if self._reader.exchange is None:
             self.close()
         else:
             self._linger()
 
     def close(self) -> None:
         """Close as soon as what was written has gone out; cut if the client does not take it."""
-        self._state = _DEAF
+        self._reader.state = DEAF
         self.deadline = self._server.now + self._server.limits.write_s
         self._transport.close()
 
     def _linger(self) -> None:
         """Say that nothing follows, but go on reading: a reset would destroy the answer on its way."""
-        self._state = _DEAF
-        self._reading = None
-        self._received = 0
+        reader = self._reader
+        reader.state = DEAF
+        reader.exchange = None
+        reader.received = 0
         if not self._transport.can_write_eof():
             self.close()
             return
@@ -347,7 +234,8 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def abort(self) -> None:
-        self._state = _DEAF
+        """Cut the connection; what was not taken yet is lost."""
+        self._reader.state = DEAF
         self._transport.abort()
 
     def refuse_joining(self, error: RequestError) -> None:
@@ -356,40 +244,28 @@ class Connection(asyncio.Protocol):
 
     def retire(self, by: float) -> None:
         """The server is stopping: an idle connection has until `by` to send what is on its way."""
-        if self._active is None and self._state == _BETWEEN:
+        if self._active is None and self._reader.state == BETWEEN:
             self.deadline = min(self.deadline, by)
 
     def check(self, now: float) -> None:
         """Called by the server's sweep: act on the times that have run out."""
+        limits, state = self._server.limits, self._reader.state
         if now >= self.stall_deadline:
             waiting = self._transport.get_write_buffer_size()
-            if waiting >= self.stalled_bytes:
+            if waiting >= self._stalled_bytes:
                 self.abort()
                 return
-            self.stalled_bytes = waiting
-            self.stall_deadline = now + self._server.limits.write_s
+            self._stalled_bytes = waiting
+            self.stall_deadline = now + limits.write_s
         if now < self.deadline:
             return
-        if self._state == _BODY and self._is_paused:  # it is the application that does not read
-            self.deadline = now + self._server.limits.body_s
-            return
-        self.deadline = _NEVER
-        if self._state == _DEAF:
+        self.deadline = NEVER
+        if state == DEAF:
             self.abort()
-        elif self._state == _BETWEEN:
+        elif state == BETWEEN:
             self.close()
+        elif state == BODY and self._is_paused:  # it is the application that does not read
+            self.deadline = now + limits.body_s
         else:
-            part = "headers" if self._state == _HEAD else "body"
+            part = "headers" if state == HEAD else "body"
             self._refuse(RequestTimeout(f"the {part} did not arrive in time; send the request in one go"))
-
-
-class _Stop(Exception):
-    """Ends `feed_data` where nothing more is to be read."""
-
-
-def _head_too_large(limit: int) -> HeadersTooLarge:
-    return HeadersTooLarge(f"request line and headers exceed {limit} bytes; send less")
-
-
-def body_too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"the body exceeds {limit} bytes; send a smaller request")

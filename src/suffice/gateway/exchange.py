@@ -9,13 +9,14 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from suffice.errors import Overloaded, SufficeError
 from suffice.gateway.wire import CONTINUE, LAST_CHUNK, chunk, header_block, refusal, status_line
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
+    from suffice.gateway.requests import Head
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -42,24 +43,23 @@ class Exchange:
     """A request being read and answered; lives as long as the application's task."""
 
     __slots__ = (
-        "_body", "_head", "_is_chunked", "_is_taken", "_left", "_waiters", "connection", "expects_continue",
-        "is_complete", "is_finished", "is_head", "is_old", "is_started", "keeps_alive", "scope", "task",
+        "_body", "_expects_continue", "_head", "_is_bodiless", "_is_chunked", "_is_old", "_is_taken", "_left",
+        "_waiters", "connection", "is_complete", "is_finished", "is_started", "keeps_alive", "scope", "task",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, scope: Scope, *, keeps_alive: bool) -> None:
+    def __init__(self, connection: Connection, head: Head, *, keeps_alive: bool) -> None:
         self.connection = connection
-        self.scope = scope
+        self.scope = head.scope
         self.keeps_alive = keeps_alive
-        self.is_old = False
-        """HTTP/1.0: no chunks, and keep-alive only if both sides say so."""
-        self.is_head = False
-        self.expects_continue = False
         self.is_complete = False
         """All of the request has arrived."""
         self.is_started = False
         """The head of the response was written."""
         self.is_finished = False
         self.task: asyncio.Task[None] | None = None
+        self._is_old = head.is_old
+        self._is_bodiless = head.is_head
+        self._expects_continue = head.expects_continue
         self._body = b""
         self._is_taken = False
         """The application has received the end of the body."""
@@ -91,7 +91,7 @@ class Exchange:
         task = self.task
         if task is None or self.is_finished:
             return
-        if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:
+        if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
             self.connection.forget(task)  # cancelled before its first step, it will not say that it ended
         task.cancel()
 
@@ -129,8 +129,8 @@ class Exchange:
                 self._is_taken = self.is_complete
                 connection.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_complete}
-            if self.expects_continue:
-                self.expects_continue = False
+            if self._expects_continue:
+                self._expects_continue = False
                 connection.write(CONTINUE)
             await self._wait()
         while not self.is_finished and not connection.is_lost:
@@ -172,11 +172,11 @@ class Exchange:
                 headers.append(header)
         framing = b""
         if status in {204, 304}:
-            self.is_head = True
+            self._is_bodiless = True
         elif declared is not None or not more:
             self._left = declared = len(body) if declared is None else declared
             framing = b"content-length: %d\r\n" % declared
-        elif self.is_old:
+        elif self._is_old:
             self.keeps_alive = False
         else:
             self._is_chunked = True
@@ -185,7 +185,7 @@ class Exchange:
             self.keeps_alive = False
         if not self.keeps_alive:
             framing += _CLOSE
-        elif self.is_old:
+        elif self._is_old:
             framing += _KEEP_ALIVE
         block = header_block(headers)
         self.is_started = True
@@ -193,7 +193,7 @@ class Exchange:
         return b"".join(parts)
 
     def _frame(self, body: bytes, more: bool) -> bytes:
-        if self.is_head:
+        if self._is_bodiless:
             return b""
         if self._is_chunked:
             framed = chunk(body) if body else b""

@@ -26,6 +26,7 @@ class Head(msgspec.Struct):
     scope: dict[str, Any]
     is_head: bool
     is_old: bool
+    """HTTP/1.0: no chunks, and keep-alive only if both sides say so."""
     expects_continue: bool
 
 

@@ -113,6 +113,9 @@ class Server:
 
     def run(self, exchange: Exchange) -> None:
         """Answer a request in a task of its own."""
+        exchange.scope["scheme"] = self.scheme
+        if self.state:
+            exchange.scope["state"] = dict(self.state)
         exchange.task = task = self.loop.create_task(exchange.run(self.application))
         self.tasks.add(task)
 
@@ -161,28 +164,38 @@ def run(
     limits: Limits | None = None,
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[], None] | None = None,
+    lifeline: int | None = None,
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT; a second signal ends it at once."""
+    """Serve in this process until SIGTERM or SIGINT; a second signal ends it at once.
+
+    Parameters
+    ----------
+    application : ASGI 3
+    sock : as `bind` makes it
+    on_ready : called once requests are accepted
+    lifeline : a pipe whose other end is held by a process that this one must not outlive
+    """
+
+    async def main() -> None:
+        server = Server(application, limits, tls)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, server.stop)
+        await server.start([sock])
+        if lifeline is not None:
+            loop.add_reader(lifeline, _released, server, lifeline)
+        if on_ready is not None:
+            on_ready()
+        await server.serve()
+
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_main(application, sock, limits, tls, on_ready))
+        runner.run(main())
 
 
-async def _main(
-    application: Application,
-    sock: socket.socket,
-    limits: Limits | None,
-    tls: ssl.SSLContext | None,
-    on_ready: Callable[[], None] | None,
-) -> None:
-    server = Server(application, limits, tls)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError, ValueError):
-            loop.add_signal_handler(number, server.stop)
-    await server.start([sock])
-    if on_ready is not None:
-        on_ready()
-    await server.serve()
+def _released(server: Server, lifeline: int) -> None:
+    server.loop.remove_reader(lifeline)
+    server.stop()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

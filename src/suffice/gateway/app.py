@@ -1,0 +1,179 @@
+"""The gateway as an ASGI application; runs under this package's server or any other.
+
+Gateway(lambda: suffice.build.build(config), is_loopback=True)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from suffice.engine import CLIENT_GONE, Engine
+from suffice.errors import (
+    AllAttemptsFailed,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    ProviderError,
+    SufficeError,
+    Unauthorized,
+)
+from suffice.gateway.auth import Doorman
+from suffice.gateway.call import Call, until_gone
+from suffice.gateway.exchange import CANCELS, ClientGone, Receive, Scope, Send, describe
+from suffice.gateway.metrics import Metrics
+from suffice.gateway.routes import Route, find
+from suffice.gateway.wire import Header
+from suffice.types import Caller
+
+MAX_IN_FLIGHT: Final = 2048
+_UNKNOWN: Final = "unknown"
+
+_log = logging.getLogger("suffice.gateway")
+
+
+class Gateway:
+    """Routes HTTP requests to an engine."""
+
+    engine: Engine
+
+    def __init__(
+        self,
+        build: Callable[[], Engine],
+        *,
+        demands_key: bool | None = None,
+        is_loopback: bool = False,
+        keep_content: bool = False,
+        max_body_bytes: int = 20_000_000,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        build : makes the engine, in the process and the event loop that will use it
+        demands_key : None demands a key unless bound to loopback and no key was ever made
+        is_loopback : whether only this machine can reach the server; says nothing by itself
+        keep_content : whether queries and answers of keyless callers are stored
+        max_in_flight : requests answered at once; one more gets 503
+        """
+        self.metrics = Metrics()
+        self.max_body_bytes = max_body_bytes
+        self.started_at = 0
+        self._build = build
+        self._demands_key = demands_key
+        self._is_loopback = is_loopback
+        self._keyless = Caller(keep_content=keep_content)
+        self._max_in_flight = max_in_flight
+        self._doorman: Doorman | None = None
+
+    async def startup(self) -> None:
+        """Build the engine; called by the server through the lifespan protocol."""
+        self.engine = self._build()
+        self.started_at = int(time.time())
+        self._doorman = Doorman(
+            self.engine.store,
+            demands_key=self._demands_key,
+            is_loopback=self._is_loopback,
+            keyless=self._keyless,
+        )
+
+    async def shutdown(self) -> None:
+        """Close the engine; what is queued is written first."""
+        await self.engine.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "http":
+            await self._http(Call(scope, receive, send))
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise NotImplementedError(f"{scope['type']!r} is not spoken here")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.startup()
+        except Exception as error:
+            shown = str(error) if isinstance(error, SufficeError) else describe(error)
+            await send({"type": "lifespan.startup.failed", "message": shown})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await self.shutdown()
+        except SufficeError as error:
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, call: Call) -> None:
+        route = find(call.path)
+        name = route.name if route is not None else _UNKNOWN
+        self.metrics.in_flight += 1
+        try:
+            await self._route(route, call)
+        except ClientGone:
+            raise
+        except SufficeError as error:
+            await self._fail(call, name, error, _error_headers(error, route))
+        except RecursionError:
+            await self._fail(call, name, InvalidRequest("the body is nested too deeply; send flatter JSON"))
+        except Exception as error:
+            # The message of an unforeseen error may hold a secret: its type and place do not.
+            _log.error("%s failed: %s", name, describe(error))
+            await self._fail(call, name, SufficeError("the gateway failed; its log says where"))
+        except asyncio.CancelledError:
+            if not call.is_started:
+                self.metrics.refused(name, CLIENT_GONE)
+            raise
+        finally:
+            self.metrics.in_flight -= 1
+
+    async def _route(self, route: Route | None, call: Call) -> None:
+        if route is None:
+            raise NotFound("there is nothing here; the API is at /v1/chat/completions")
+        handler = route.handlers.get("GET" if call.method == "HEAD" else call.method)
+        if handler is None:
+            if call.method == "OPTIONS":
+                await call.reply(200, b"", [(b"allow", route.allowed.encode())])
+                return
+            raise MethodNotAllowed(f"{call.method} is not answered here; use {route.allowed}")
+        assert self._doorman is not None, "the server did not run the lifespan protocol"
+        call.caller = self._doorman.admit(route.access, call.headers)
+        if self.metrics.in_flight > self._max_in_flight:
+            raise Overloaded(f"more than {self._max_in_flight} requests are being answered; try again soon")
+        if CANCELS in call.scope.get("extensions", ()):
+            await handler(self, call)
+        else:
+            await until_gone(handler(self, call), call)
+
+    async def _fail(
+        self, call: Call, route: str, error: SufficeError, headers: Sequence[Header] = ()
+    ) -> None:
+        if error.record_id is None:
+            self.metrics.refused(route, error.status)
+        else:
+            self.metrics.failed(error.status, getattr(error, "attempts", ()))
+        if error.status >= 500:
+            _log.warning("%s: %s %d %s", error.record_id or "-", route, error.status, error.code)
+        if not call.is_started:
+            await call.fail(error, headers)
+
+
+def _error_headers(error: SufficeError, route: Route | None) -> list[Header]:
+    """What a client needs to know to do better."""
+    if isinstance(error, Unauthorized):
+        return [(b"www-authenticate", b"Bearer")]
+    if isinstance(error, MethodNotAllowed) and route is not None:
+        return [(b"allow", route.allowed.encode())]
+    cause = error.last if isinstance(error, AllAttemptsFailed) else error
+    wait_s = cause.retry_after_s if isinstance(cause, ProviderError) else None
+    if wait_s is None and error.status == Overloaded.status:
+        wait_s = 1.0
+    return [] if wait_s is None else [(b"retry-after", b"%d" % math.ceil(wait_s))]

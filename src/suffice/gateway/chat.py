@@ -1,0 +1,166 @@
+"""POST /v1/chat/completions and POST /v1/route: the same body, answered or only decided."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from suffice.engine import Request
+from suffice.errors import SufficeError
+from suffice.gateway.call import Call
+from suffice.gateway.decode import read_chat
+from suffice.gateway.wire import JSON_TYPE, Header, error_body
+from suffice.types import Decision, Record
+
+if TYPE_CHECKING:
+    from suffice.gateway.app import Gateway
+
+_STREAM_HEADERS: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+_CACHE_OFF: Final[Header] = (b"x-suffice-cache", b"off")
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+async def complete(gateway: Gateway, call: Call) -> None:
+    """Answer a chat, whole or as a stream."""
+    request = read_chat(await call.body(gateway.max_body_bytes), call.headers, call.caller)
+    if request.is_stream:
+        await _stream(gateway, call, request)
+        return
+    result = await gateway.engine.answer(request)
+    record = result.record
+    gateway.metrics.saw(record)
+    answer = result.answer
+    body = answer.body if answer.body is not None else _body_of(record, answer.content)
+    await call.reply(200, body, _headers(record))
+
+
+async def decide(gateway: Gateway, call: Call) -> None:
+    """The decision alone; nobody is asked and nothing is recorded."""
+    request = read_chat(await call.body(gateway.max_body_bytes), call.headers, call.caller)
+    await call.json(describe_decision(await gateway.engine.decide(request)))
+
+
+async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
+    streaming = await gateway.engine.open(request)
+    send = call.send
+    try:
+        await call.start(200, _early_headers(streaming.record_id, streaming.candidate, streaming.decision))
+        end = _DONE
+        try:
+            async for chunk in streaming:
+                if chunk.data:
+                    await send({"type": "http.response.body", "body": _event(chunk.data), "more_body": True})
+        except SufficeError as error:  # what was sent stands: say what happened, and that it is not whole
+            end = _event(error_body(error))
+        await send({"type": "http.response.body", "body": end})
+    finally:
+        await streaming.aclose()
+        if streaming.record is not None:
+            gateway.metrics.saw(streaming.record)
+
+
+def _event(data: bytes) -> bytes:
+    """One server-sent event; JSON has no line break that a space could not replace."""
+    if b"\n" in data or b"\r" in data:
+        data = data.translate(None, b"\r\n")
+    return b"data: %b\n\n" % data
+
+
+def _early_headers(record_id: str, candidate: str, decision: Decision) -> list[Header]:
+    """What is known when a stream begins."""
+    return [
+        *_STREAM_HEADERS,
+        (b"x-suffice-id", record_id.encode()),
+        (b"x-suffice-model", _ascii(candidate)),
+        (b"x-suffice-plan", decision.plan.encode()),
+        _CACHE_OFF,
+        (b"x-suffice-decision-ms", b"%.3f" % (decision.decision_s * 1000)),
+    ]
+
+
+def _headers(record: Record) -> list[Header]:
+    decision = record.decision
+    headers = [
+        JSON_TYPE,
+        (b"x-suffice-id", record.id.encode()),
+        (b"x-suffice-model", _ascii(record.candidate or decision.candidate)),
+        (b"x-suffice-plan", decision.plan.encode()),
+        _CACHE_OFF,
+        (b"x-suffice-decision-ms", b"%.3f" % (decision.decision_s * 1000)),
+    ]
+    if record.cost_usd is not None:
+        headers.append((b"x-suffice-cost-usd", _plain(record.cost_usd)))
+    if record.baseline_usd is not None:
+        headers.append((b"x-suffice-baseline-usd", _plain(record.baseline_usd)))
+    if record.confidence is not None:
+        headers.append((b"x-suffice-confidence", b"%.4f" % record.confidence))
+    return headers
+
+
+def _plain(amount: Decimal) -> bytes:
+    """A decimal number without an exponent."""
+    return format(amount, "f").encode()
+
+
+def _ascii(name: str) -> bytes:
+    """A candidate's name as a header value; what HTTP cannot carry is percent-encoded."""
+    if name.isascii() and name.isprintable():
+        return name.encode()
+    from urllib.parse import quote
+
+    return quote(name).encode()
+
+
+def _body_of(record: Record, content: str) -> bytes:
+    """A completion for a provider that left the shape to us."""
+    usage = record.usage
+    return msgspec.json.encode(
+        {
+            "id": record.id,
+            "object": "chat.completion",
+            "created": int(record.created_at),
+            "model": record.candidate,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": content},
+                    "finish_reason": record.finish_reason,
+                }
+            ],
+            "usage": {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+            },
+        }
+    )
+
+
+def describe_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as `POST /v1/route` shows it: everything by candidate."""
+
+    def by_arm(values: tuple[float | None, ...] | tuple[float, ...]) -> dict[str, float | None]:
+        return dict(zip(decision.arms, values, strict=False))
+
+    return {
+        "object": "route.decision",
+        "model": decision.candidate,
+        "plan": decision.plan,
+        "reason": decision.reason,
+        "policy": decision.policy,
+        "ranking": decision.ranking,
+        "eligible": decision.eligible,
+        "scores": by_arm(decision.scores),
+        "costs_usd": by_arm(decision.costs_usd),
+        "latencies_s": by_arm(decision.latencies_s),
+        "propensities": by_arm(decision.propensities),
+        "baseline": decision.baseline,
+        "decision_ms": round(decision.decision_s * 1000, 3),
+        "versions": decision.versions,
+    }

@@ -1,0 +1,165 @@
+"""The reading half of a connection: llhttp (strict), the limits of a request, and what it becomes.
+
+llhttp refuses by itself what two readers could understand differently: both lengths, repeated lengths,
+folded headers, bare line feeds. `read_head` checks once more what it lets through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+
+from suffice.errors import HeadersTooLarge, InvalidRequest, RequestError, RequestTooLarge
+from suffice.gateway.exchange import Exchange
+from suffice.gateway.requests import read_head
+
+if TYPE_CHECKING:
+    from suffice.gateway.connection import Connection
+    from suffice.gateway.limits import Limits
+
+BETWEEN: Final = 0
+"""No part of a further request has been read."""
+HEAD: Final = 1
+BODY: Final = 2
+DEAF: Final = 3
+"""What still comes is thrown away: the connection is about to end."""
+
+NEVER: Final = float("inf")
+
+
+class Reader:
+    """Feeds bytes to the parser and hands each request to the connection as soon as its head is there."""
+
+    __slots__ = (
+        "_body_at", "_connection", "_head_bytes", "_headers", "_limits", "_n_bytes", "_parser", "_raw",
+        "_target", "exchange", "received", "refusal", "state",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self.state = BETWEEN
+        self.exchange: Exchange | None = None
+        """Its body is still arriving."""
+        self.refusal: RequestError | None = None
+        """Why nothing more can be read."""
+        self.received = 0
+        """Of the body; once deaf, of what was thrown away."""
+        self._connection = connection
+        self._limits = limits
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._target = b""
+        self._n_bytes = 0
+        self._head_bytes = 0
+        self._body_at = 0.0
+        self._raw = 0
+        self._parser: Any = httptools.HttpRequestParser(self)
+
+    def close(self) -> None:
+        """Let go of the parser, which holds on to this object."""
+        self.state = DEAF
+        self.exchange = self._parser = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Read; returns what lies behind a request that asked for another protocol."""
+        before = self.state
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # No other protocol is spoken here: the request is answered in this one, the next one follows.
+            self._parser = httptools.HttpRequestParser(self)
+            return data[upgrade.args[0] :] if self.state == BETWEEN else b""
+        except httptools.HttpParserError as error:
+            if self.refusal is None and self.state != DEAF:
+                self.refusal = InvalidRequest(f"not a valid HTTP/1.1 request: {error}")
+        if self.refusal is not None:
+            self.state = DEAF
+        elif self.state == HEAD:
+            self._count_head(len(data))
+        elif self.state == BODY:
+            self._count_body(len(data) if before == BODY else 0)
+        return b""
+
+    def _count_head(self, n_bytes: int) -> None:
+        """An unfinished head: its time runs from its first bytes, its size is bounded."""
+        if self._head_bytes < 0:
+            self._head_bytes = 0
+            self._connection.deadline = self._connection.loop.time() + self._limits.header_s
+            return
+        self._head_bytes += n_bytes
+        if self._head_bytes > self._limits.header_bytes:
+            self.refusal = _head_too_large(self._limits)
+
+    def _count_body(self, n_bytes: int) -> None:
+        """An unfinished body: every received byte buys a little time."""
+        self._raw += n_bytes
+        # Chunk headers, extensions and trailers are thrown away, but not without end.
+        if self._raw > self._limits.header_bytes + 16 * self.received:
+            self.refusal = RequestTooLarge("the chunks of the body hold more framing than data")
+        self._connection.deadline = self._body_at + self.received / self._limits.body_bytes_per_s
+
+    # httptools callbacks; an exception in one of them ends `feed_data`
+
+    def on_message_begin(self) -> None:
+        if not self._connection.has_room:
+            self.state = DEAF
+            raise _Stop
+        self.state = HEAD
+        self._headers = []
+        self._target = b""
+        self._head_bytes = -1
+        self._n_bytes = 0
+
+    def on_url(self, target: bytes) -> None:
+        self._target += target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.state == HEAD:  # else it is a trailer
+            self._headers.append((name.lower(), value))
+            self._n_bytes += len(name) + len(value) + 4
+
+    def on_headers_complete(self) -> None:
+        limits, parser = self._limits, self._parser
+        try:
+            if self._n_bytes + len(self._target) > limits.header_bytes:
+                raise _head_too_large(limits)
+            if len(self._headers) > limits.headers:
+                raise HeadersTooLarge(f"more than {limits.headers} headers; send fewer")
+            head = read_head(
+                parser.get_method(), self._target, parser.get_http_version(), self._headers, limits.body_bytes
+            )
+        except RequestError as error:
+            self.refusal = error
+            raise
+        self.state = BODY
+        self.received = self._raw = 0
+        self._body_at = self._connection.now + limits.body_s
+        self.exchange = Exchange(self._connection, head, keeps_alive=parser.should_keep_alive())
+        self._connection.arrived(self.exchange)
+
+    def on_body(self, data: bytes) -> None:
+        self.received += len(data)
+        if self.received > self._limits.body_bytes:
+            self.refusal = RequestTooLarge(
+                f"the body exceeds {self._limits.body_bytes} bytes; send a smaller request"
+            )
+            raise self.refusal
+        if self.exchange is not None:
+            self.exchange.feed(data)
+
+    def on_message_complete(self) -> None:
+        self.state = BETWEEN
+        self._connection.deadline = NEVER
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            if not exchange.keeps_alive:
+                self.state = DEAF
+                self.received = 0
+            exchange.complete()
+
+
+class _Stop(Exception):
+    """Ends `feed_data` where nothing more is to be read."""
+
+
+def _head_too_large(limits: Limits) -> HeadersTooLarge:
+    return HeadersTooLarge(f"request line and headers exceed {limits.header_bytes} bytes; send less")

@@ -33,9 +33,6 @@ _FROM_ROW = (
     "completion_tokens",
     "cost_usd",
     "cpu_s",
-    "prefill_s",
-    "decode_s",
-    "latency_s",
     "finish_reason",
 )
 
@@ -88,6 +85,23 @@ def full_row(job: Job, row: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_hash": job.prompt_hash,
         "score": score(job, row["response"]),
         **{name: row[name] for name in _FROM_ROW},
+        **times(row),
+    }
+
+
+def times(row: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds as on an idle core: one thread takes there as long as it keeps the core busy.
+
+    The recording shares its machine, so wall time says little; it is kept as `wall_s`. CPU time is split
+    into prefill and decoding as the wall time was.
+    """
+    cpu_s, wall_s = row["cpu_s"], row["prefill_s"] + row["decode_s"]
+    prefill_s = cpu_s * row["prefill_s"] / wall_s if wall_s else 0.0
+    return {
+        "latency_s": cpu_s,
+        "prefill_s": prefill_s,
+        "decode_s": cpu_s - prefill_s,
+        "wall_s": row["latency_s"],
     }
 
 
@@ -99,7 +113,7 @@ def table(rows: list[dict[str, Any]]) -> Any:
     token = pa.struct([("token", pa.string()), ("logprob", pa.float32()), ("top", pa.list_(top))])
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     columns["logprobs"] = pa.array([_tokens(one) for one in columns["logprobs"]], pa.list_(token))
-    for name in ("cpu_s", "prefill_s", "decode_s", "latency_s"):
+    for name in ("cpu_s", "prefill_s", "decode_s", "latency_s", "wall_s"):
         columns[name] = [round(value, 4) for value in columns[name]]
     columns["cost_usd"] = [round(value, 10) for value in columns["cost_usd"]]
     return pa.table(columns)

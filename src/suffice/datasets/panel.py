@@ -6,6 +6,8 @@ the file may be shared freely. `scripts/panel/` holds the questions, the recorde
 Candidates: `small` (Qwen2.5-Coder-0.5B-Instruct, terse), `small-steps` (the same model, told to think step
 by step) and `large` (Qwen2.5-Coder-1.5B-Instruct, terse), each Q4_K_M on one thread of a shared CPU.
 `cost_usd` is CPU seconds at 0.05 USD an hour of one core: an assumption, stated in `docs/local-models.md`.
+`latency_s` is what one thread would take on an idle core, that is its CPU seconds; `wall_s` is what it took
+on the shared machine of the recording.
 """
 
 from __future__ import annotations

@@ -186,24 +186,26 @@ def _url(source: str, known: LocalFile) -> str:
 
 
 def _download(url: str, known: LocalFile, part: Path, report: Progress) -> None:
-    """GET, taken up where it stopped: after a stall of 5 s at once, after a kill at the next pull."""
-    for left in reversed(range(_RESUMES)):
-        start = part.stat().st_size if part.exists() else 0
+    """GET, taken up where it stopped: after a break or a stall of 5 s at once, else at the next pull."""
+    what = f"{known.name} from {url.split('/')[2]}"
+    for _ in range(_RESUMES):
+        start = _size(part)
         if start >= known.n_bytes:
             return
         try:
             with _open(url, start) as response, part.open("ab" if start else "wb") as out:
                 if start and response.status != http.client.PARTIAL_CONTENT:
-                    out.truncate(0)
-                    start = 0
-                what = f"{known.name} from {url.split('/')[2]}"
+                    start = out.truncate(0)
                 _copy(response, out, known=known, what=what, report=report, done=start)
-        except (TimeoutError, ConnectionError, http.client.IncompleteRead):
-            is_moving = part.exists() and part.stat().st_size > start
-            if not left or not is_moving:
+        except (TimeoutError, ConnectionError):
+            if _size(part) <= start:
                 raise
-        else:
+        if _size(part) <= start:
             return
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _open(url: str, start: int) -> http.client.HTTPResponse:
@@ -233,6 +235,7 @@ def _copy(
     while block := stream.read(_BLOCK):
         done += len(block)
         if done > known.n_bytes:
+            out.truncate(0)
             raise PullError(f"more than the {known.n_bytes:,} bytes of {known.title}: not that file")
         out.write(block)
         report(what, done, known.n_bytes)

@@ -157,7 +157,7 @@ def _read(body: bytes) -> tuple[str, tuple[str, ...]]:
     """The message of an error body and every code-like field of it, most telling first."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return plain(body), ()
     if isinstance(value, list) and value:
         value = value[0]

@@ -7,11 +7,8 @@ before are not computed again; `usage.cached_tokens` counts them.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import CancelledError
-from concurrent.futures import Future as ThreadFuture
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,8 +24,10 @@ from suffice.errors import (
 )
 from suffice.providers.base import ProviderSettings
 from suffice.providers.llama import Delta, LlamaServer, LlamaSettings, shared_server
+from suffice.providers.llama_call import Call
+from suffice.providers.llama_reply import Reply, has_content, token_logprobs, usage_of
 from suffice.providers.model_files import model_file
-from suffice.types import Answer, Candidate, Chunk, Options, Query, TokenLogprob, Usage
+from suffice.types import Answer, Candidate, Chunk, Options, Query
 
 PASSED: Final = frozenset(
     [
@@ -115,7 +114,7 @@ class LocalModel:
     async def answer(self, query: Query, options: Options) -> Answer:
         """The whole answer. Raises ProviderError, and nothing else, when the call fails."""
         start = time.perf_counter()
-        reply, first_s = _Reply(), None
+        reply, first_s = Reply(), None
         async for delta in self._deltas(query, options):
             reply.add(delta)
             if first_s is None and reply.has_content:
@@ -140,16 +139,16 @@ class LocalModel:
         async for delta in self._deltas(query, options):
             choice = delta["choices"][0] if delta.get("choices") else {}
             said = choice.get("delta") or {}
-            usage = _usage(delta) if "usage" in delta else None
+            usage = usage_of(delta) if "usage" in delta else None
             is_hidden = usage is not None and not choice and not options.wants_stream_usage
             shown = {key: value for key, value in delta.items() if key not in ("compute_s", "__verbose")}
             yield Chunk(
                 data=b"" if is_hidden else msgspec.json.encode({**shown, "model": self.candidate.model}),
                 text=said.get("content") or "",
-                has_content=_has_content(said),
+                has_content=has_content(said),
                 usage=usage,
                 finish_reason=choice.get("finish_reason"),
-                logprobs=_logprobs(choice),
+                logprobs=token_logprobs(choice),
             )
 
     async def close(self) -> None:
@@ -173,159 +172,21 @@ class LocalModel:
 
     async def _deltas(self, query: Query, options: Options) -> AsyncIterator[Delta]:
         """llama.cpp's pieces; the one with the usage comes last and carries `compute_s`."""
-        call = _Call(self.server, self._body(query, options))
+        name, timeout_s = self.candidate.name, options.timeout_s or self._timeout_s
+        call = Call(self.server, self._body(query, options), timeout_s)
         try:
-            async with asyncio.timeout(options.timeout_s or self._timeout_s):
-                async for delta in call:
-                    if "error" in delta:
-                        raise _refused(delta["error"], self.candidate.name)
-                    yield delta
+            async for delta in call:
+                if "error" in delta:
+                    raise _refused(delta["error"], name)
+                yield delta
         except TimeoutError as error:
-            waited = options.timeout_s or self._timeout_s
-            raise ProviderTimeout(f"no end after {waited} s", candidate=self.candidate.name) from error
+            raise ProviderTimeout(f"no end after {timeout_s} s", candidate=name) from error
         except (ValueError, RuntimeError) as error:
-            raise ProviderRejected(str(error), candidate=self.candidate.name) from error
+            raise ProviderRejected(str(error), candidate=name) from error
         except ProviderUnavailable as error:
-            raise ProviderUnavailable(str(error), candidate=self.candidate.name) from error
+            raise ProviderUnavailable(str(error), candidate=name) from error
         finally:
             call.cancel()
-
-
-class _Call:
-    """One call in the server's thread, read from an event loop."""
-
-    def __init__(self, server: LlamaServer, body: Mapping[str, Any]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
-        self._is_cancelled = False
-        self._future: ThreadFuture[float] = server.submit(body, self._receive)
-        self._future.add_done_callback(self._finished)
-
-    def cancel(self) -> None:
-        """Leave the queue, or stop at the next token; harmless after the end.
-
-        llama.cpp cannot be stopped while it reads the prompt.
-        """
-        self._is_cancelled = True
-        self._future.cancel()
-
-    def _receive(self, delta: Delta) -> bool:
-        """In the server's thread. True ends the call."""
-        self._put(delta)
-        return self._is_cancelled
-
-    def _finished(self, _: ThreadFuture[float]) -> None:
-        self._put(None)
-
-    def _put(self, delta: Delta | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, delta)
-
-    async def __aiter__(self) -> AsyncIterator[Delta]:
-        """The last piece is held back until the CPU time is known."""
-        last: Delta | None = None
-        while (delta := await self._queue.get()) is not None:
-            if last is not None:
-                yield last
-            last = delta
-        try:
-            compute_s = self._future.result(timeout=0)
-        except CancelledError as error:
-            raise ProviderUnavailable("the local model was closed while the call waited") from error
-        if last is None:
-            raise ProviderUnavailable("llama.cpp ended the call without a word")
-        yield {**last, "compute_s": compute_s}
-
-
-class _Reply:
-    """A streamed answer put together again."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.logprobs: list[TokenLogprob] = []
-        self.tool_calls: list[dict[str, Any]] = []
-        self.finish_reason: str | None = None
-        self.usage = Usage()
-        self.has_content = False
-        self._last: Delta = {}
-        self._raw_logprobs: list[Any] = []
-
-    def add(self, delta: Delta) -> None:
-        if "usage" in delta:
-            self.usage = _usage(delta)
-        self._last = delta
-        for choice in delta.get("choices") or ():
-            said = choice.get("delta") or {}
-            self.text += said.get("content") or ""
-            self.has_content = self.has_content or _has_content(said)
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            for call in said.get("tool_calls") or ():
-                self._add_tool_call(call)
-            self.logprobs += _logprobs(choice) or ()
-            self._raw_logprobs += _raw_logprobs(choice)
-
-    def _add_tool_call(self, piece: Mapping[str, Any]) -> None:
-        at = piece.get("index", 0)
-        while len(self.tool_calls) <= at:
-            self.tool_calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-        call, said = self.tool_calls[at], piece.get("function") or {}
-        call["id"] = piece.get("id") or call["id"]
-        for part in ("name", "arguments"):
-            call["function"][part] += said.get(part) or ""
-
-    def body(self, model: str) -> dict[str, Any]:
-        """The OpenAI-shaped response; `timings` is llama.cpp's, in seconds."""
-        message: dict[str, Any] = {"role": "assistant", "content": self.text}
-        if self.tool_calls:
-            message |= {"content": self.text or None, "tool_calls": self.tool_calls}
-        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-        if self._raw_logprobs:
-            choice["logprobs"] = {"content": self._raw_logprobs}
-        timings = self._last.get("timings") or {}
-        return {
-            "id": self._last.get("id", ""),
-            "object": "chat.completion",
-            "created": self._last.get("created", 0),
-            "model": model,
-            "choices": [choice],
-            "usage": self._last.get("usage"),
-            "timings": {
-                "prefill_s": timings.get("prompt_ms", 0.0) / 1000,
-                "decode_s": timings.get("predicted_ms", 0.0) / 1000,
-            },
-        }
-
-
-def _has_content(said: Mapping[str, Any]) -> bool:
-    return any(said.get(part) for part in ("content", "reasoning_content", "refusal", "tool_calls"))
-
-
-def _usage(delta: Delta) -> Usage:
-    usage = delta["usage"]
-    return Usage(
-        prompt_tokens=usage.get("prompt_tokens"),
-        completion_tokens=usage.get("completion_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        compute_s=delta.get("compute_s"),
-    )
-
-
-def _raw_logprobs(choice: Mapping[str, Any]) -> list[Any]:
-    """Without the end-of-sequence token, which llama.cpp lists as an empty one."""
-    content = (choice.get("logprobs") or {}).get("content") or ()
-    return [token for token in content if token["token"] or token.get("bytes")]
-
-
-def _logprobs(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
-    tokens = tuple(
-        TokenLogprob(
-            token["token"],
-            token["logprob"],
-            tuple((other["token"], other["logprob"]) for other in token.get("top_logprobs") or ()),
-        )
-        for token in _raw_logprobs(choice)
-    )
-    return tokens or None
 
 
 def _refused(error: Mapping[str, Any], candidate: str) -> ProviderError:

@@ -78,15 +78,20 @@ def read_reply(data: bytes, *, candidate: str, secret: str | None = None) -> Rep
     """
     try:
         reply = _decoder.decode(data)
-    except msgspec.ValidationError:
-        reply = _lenient(msgspec.json.decode(data), candidate)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProviderGarbage(f"the answer is not JSON: {error}", candidate=candidate) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        reply = _lenient(_decoded(data, candidate), candidate)
     if reply.error is not None:
         raise error_event(reply.error, candidate=candidate, secret=secret)
     if reply.object == "error":
-        raise error_event(msgspec.json.decode(data), candidate=candidate, secret=secret)
+        raise error_event(_decoded(data, candidate), candidate=candidate, secret=secret)
     return reply
+
+
+def _decoded(data: bytes, candidate: str) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProviderGarbage(f"the answer is not JSON: {error}", candidate=candidate) from error
 
 
 def usage_of(reply: Reply) -> Usage | None:
@@ -139,7 +144,7 @@ class ChunkReader:
         if b'"usage"' in event:
             usage = usage_of(reply)
             if not self._keeps_usage:
-                event = _without_usage(event, reply)
+                event = _without_usage(event, reply, self._candidate)
         text, has_content, finish_reason, logprobs = "", False, None, None
         for choice in reply.choices:
             delta = choice.delta
@@ -178,14 +183,14 @@ def _says_something(delta: _Message) -> bool:
     )
 
 
-def _without_usage(event: bytes, reply: Reply) -> bytes:
+def _without_usage(event: bytes, reply: Reply, candidate: str) -> bytes:
     """The chunk as a client that did not ask for usage expects it; empty if nothing else is in it."""
     if reply.usage is None:
         # A quote inside a JSON string is escaped, so this can only be a field.
         return event.replace(_NULL_USAGE, b"")
     if not reply.choices:
         return b""
-    chunk = msgspec.json.decode(event)
+    chunk = _decoded(event, candidate)
     del chunk["usage"]
     return msgspec.json.encode(chunk)
 

@@ -116,15 +116,16 @@ class RemoteModel(ABC):
 
     async def _check(self, stream: Stream) -> None:
         """Raise unless the response is a stream of events."""
-        if 200 <= stream.status < 300 and b"event-stream" in stream.headers.get(
-            b"content-type", b"event-stream"
-        ):
+        is_good = 200 <= stream.status < 300
+        if is_good and b"event-stream" in stream.headers.get(b"content-type", b"event-stream"):
             return
         try:
             body = await stream.read_all(_MAX_ERROR_BYTES)
         except ProviderError:
+            if is_good:
+                raise
             body = b""  # the status says enough
-        if not 200 <= stream.status < 300:
+        if not is_good:
             raise self._failure(stream.status, stream.headers, body)
         self._expect(b"event-stream", stream.headers, body)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import threading
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -373,11 +373,11 @@ def test_other_urls_are_refused_with_the_remedy() -> None:
             open_store(url)
 
 
-def test_the_payload_can_be_read_with_sql(tmp_path: Path) -> None:
+def test_the_payload_is_plain_messagepack(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "suffice.db")
     store.append(record())
     store.close()
     connection = sqlite3.connect(tmp_path / "suffice.db")
-    (payload,) = connection.execute("SELECT CAST(payload AS TEXT) FROM records").fetchone()
+    (payload,) = connection.execute("SELECT payload FROM records").fetchone()
     connection.close()
-    assert json.loads(payload)["decision"]["policy"] == "utility"
+    assert msgspec.msgpack.decode(payload)["decision"]["policy"] == "utility"

@@ -93,7 +93,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     connection.execute("INSERT INTO migrations VALUES ('m999_later', 0)")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="newer version.*m999_later"):
+    with pytest.raises(StoreError, match=r"newer version.*m999_later"):
         SqliteStore(path)
 
 

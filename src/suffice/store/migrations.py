@@ -14,7 +14,7 @@ APPLICATION_ID: Final = 0x53554646
 
 
 def m001_records(connection: sqlite3.Connection) -> None:
-    """Records: the columns that are filtered or summed before the JSON, so that sums skip it."""
+    """Records: the columns that are filtered or summed first, so that sums skip the rest."""
     connection.execute(
         """
         CREATE TABLE records (
@@ -22,9 +22,9 @@ def m001_records(connection: sqlite3.Connection) -> None:
             id TEXT NOT NULL UNIQUE,
             created_at REAL NOT NULL,
             tenant TEXT NOT NULL,
-            key_id TEXT,
-            user_id TEXT,
-            candidate TEXT,
+            key_id TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            candidate TEXT NOT NULL,
             status INTEGER NOT NULL,
             cost_pico INTEGER,
             baseline_pico INTEGER,

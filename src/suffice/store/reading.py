@@ -11,10 +11,10 @@ from suffice.store.base import Amount, decode, usd_text
 from suffice.types import ApiKey, Feedback, Record
 
 _GROUP: Final = {
-    "candidate": "coalesce(candidate, '')",
+    "candidate": "candidate",
     "tenant": "tenant",
-    "key_id": "coalesce(key_id, '')",
-    "user": "coalesce(user_id, '')",
+    "key_id": "key_id",
+    "user": "user_id",
     "day": "date(created_at, 'unixepoch')",
 }
 _KEY: Final = "id, tenant, prefix, created_at, is_admin, keep_content, revoked_at, name"

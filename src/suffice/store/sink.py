@@ -10,19 +10,15 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from suffice.errors import StoreError
-from suffice.store.base import Amount, Row
+from suffice.store.base import COLUMNS, Amount, Row
 from suffice.store.faults import translated
 
-_COLUMNS: Final = (
-    "id, created_at, tenant, key_id, user_id, candidate, status, "
-    "cost_pico, baseline_pico, prompt_tokens, completion_tokens, payload"
-)
-_ONE: Final = f"({', '.join('?' * len(Row._fields))})"
+_ONE: Final = f"({', '.join('?' * len(COLUMNS))})"
 _STEPS: Final = (64, 16, 4, 1)
 """Rows per statement. Each step of a statement hands the interpreter to another thread and must win
 it back, so a batch takes few of them; and few lengths keep the statements prepared."""
 _INSERT: Final = {
-    n: f"INSERT OR IGNORE INTO records ({_COLUMNS}) VALUES {', '.join([_ONE] * n)}" for n in _STEPS
+    n: f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES {', '.join([_ONE] * n)}" for n in _STEPS
 }
 
 

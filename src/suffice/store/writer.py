@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from decimal import Decimal
 from typing import Any, Final
 
 from suffice.errors import StoreError
@@ -43,7 +44,7 @@ class Writer:
         self._sink = sink
         self._tally = tally
         self._max_queued = max_queued
-        self._queue: deque[tuple[Record, int]] = deque()
+        self._queue: deque[tuple[Record, int | None]] = deque()
         self._rows: list[Row] = []
         self._rows_pico = 0
         self._operations: deque[Submitted] = deque()
@@ -70,7 +71,9 @@ class Writer:
 
     def append(self, record: Record) -> None:
         """Queue a record; never blocks and never raises."""
-        pico = _pico_of(record)
+        cost = record.cost_usd
+        known = 0 if cost is None else _pico(cost)
+        pico = known or 0
         with self._appending:
             if self._is_closing:
                 _log.warning("a record came after the store was closed and is not kept: %s", record.id)
@@ -80,7 +83,7 @@ class Writer:
             if len(self._queue) + len(self._rows) >= self._max_queued:
                 self._lose("dropped", pico)
                 return
-            self._queue.append((record, pico))
+            self._queue.append((record, known))
         if self._is_idle:
             self._is_idle = False
             self._wake.set()
@@ -173,12 +176,12 @@ class Writer:
         for _ in range(n_taken):
             record, pico = self._queue.popleft()
             try:
-                self._rows.append(encode(record))
-                self._rows_pico += pico
+                self._rows.append(encode(record, pico))
+                self._rows_pico += pico or 0
             except Exception:  # whatever a caller put in: the others must still be written
                 _log.exception("a record cannot be written and is given up: %s", record.id)
                 with self._appending:
-                    self._lose("rejected", pico)
+                    self._lose("rejected", pico or 0)
         return n_taken
 
     def _commit(self, operations: list[Submitted]) -> None:
@@ -251,11 +254,9 @@ def _plus(*amounts: Amount) -> Amount:
     return Amount(sum(amount.n for amount in amounts), sum(amount.pico for amount in amounts))
 
 
-def _pico_of(record: Record) -> int:
-    """What a record costs; 0 where that is unknown or cannot be written."""
-    if record.cost_usd is None:
-        return 0
+def _pico(usd: Decimal) -> int | None:
+    """None for what is no amount of money: the thread will reject the record, `append` must not."""
     try:
-        return to_pico(record.cost_usd)
+        return to_pico(usd)
     except ValueError:
-        return 0
+        return None

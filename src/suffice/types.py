@@ -21,6 +21,8 @@ IntArray = NDArray[np.intp]
 
 _MILLION: Final = Decimal(1_000_000)
 _HOUR_S: Final = Decimal(3600)
+_FINEST: Final = Decimal("1e-12")
+"""USD; an hourly price divides into endless decimals, a price by the token does not."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         if self.usd_per_cpu_hour is not None:
             if usage.compute_s is None:
                 return None
-            return Decimal(str(usage.compute_s)) * self.usd_per_cpu_hour / _HOUR_S
+            return (Decimal(str(usage.compute_s)) * self.usd_per_cpu_hour / _HOUR_S).quantize(_FINEST)
         if self.input_usd_per_mtok is None or self.output_usd_per_mtok is None:
             return None
         if usage.prompt_tokens is None or usage.completion_tokens is None:

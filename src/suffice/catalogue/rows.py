@@ -95,7 +95,7 @@ def encode(rows: Iterable[CatalogueRow], *, as_of: str, sources: Mapping[str, st
     """A catalogue file, one row per line so that changes can be read."""
     default = sources["default"]
     by_provider: dict[str, list[bytes]] = {}
-    for row in sorted(rows, key=lambda row: (row.provider, row.model)):
+    for row in sorted(rows, key=lambda row: (row.provider, row.model.lower())):
         line = msgspec.json.encode(_to_file(row, as_of, default))
         by_provider.setdefault(row.provider, []).append(line)
     blocks = [

@@ -85,7 +85,11 @@ def _arms(table: Any, arm: str) -> tuple[IntArray, list[str]]:
             query = table.column("query_id")[row].as_py()
             raise DataError(f"missing for query {query!r}; every row needs its arm", column=name)
     parts = [table.column(name).cast(pa.large_string()) for name in names]
-    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
+    joined = (
+        parts[0]
+        if len(parts) == 1
+        else pc.binary_join_element_wise(*parts, pa.scalar("/", pa.large_string()))
+    )
     return _encode(pa.table({arm: joined}), arm)
 
 

@@ -165,12 +165,15 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 def _is_flat(block: bytes) -> bool:
     """Whether no line nests deeply: Arrow's parser recurses without a limit, until the stack ends."""
-    steps = _NESTING[np.frombuffer(block, dtype=np.uint8)]
-    depth = np.cumsum(steps, dtype=np.int32)
-    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
-    starts = np.concatenate([[0], ends[ends < len(block) - 1] + 1])
-    before = np.concatenate([[0], depth[starts[1:] - 1]])
-    return bool((np.maximum.reduceat(depth, starts) - before).max() <= MAX_DEPTH)
+    data = np.frombuffer(block, dtype=np.uint8)
+    steps = _NESTING[data]
+    places = np.flatnonzero(steps)
+    depth = np.cumsum(steps[places], dtype=np.int64)
+    ends = np.flatnonzero(data == ord("\n"))
+    # depth where each line starts: that of the last bracket before it
+    before = np.concatenate([[0], depth])[np.concatenate([[0], np.searchsorted(places, ends)])]
+    line = np.searchsorted(ends, places)
+    return bool((depth - before[line]).max(initial=0) <= MAX_DEPTH)
 
 
 def _json_fast(block: bytes) -> Any | None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from suffice.errors import ConfigError, MissingDependency, ProviderUnavailable
+from suffice.errors import ConfigError, ProviderUnavailable
 
 _NS: Final = 1e-9
 _TASKS: Final = Path("/proc/self/task")
@@ -110,10 +110,8 @@ class LlamaServer:
 
 
 def _open(settings: LlamaSettings) -> Any:
-    try:
-        import xllamacpp
-    except ImportError as error:
-        raise MissingDependency("xllamacpp", "local", "a local model") from error
+    import xllamacpp
+
     params = xllamacpp.CommonParams()
     params.model.path = str(settings.path)
     params.cpuparams.n_threads = settings.n_threads()

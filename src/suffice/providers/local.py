@@ -8,7 +8,9 @@ before are not computed again; `usage.cached_tokens` counts them.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,6 +19,7 @@ import msgspec
 from suffice.errors import (
     ConfigError,
     ContextOverflow,
+    MissingDependency,
     ProviderError,
     ProviderRejected,
     ProviderTimeout,
@@ -92,7 +95,11 @@ class LocalModel:
         ------
         ConfigError
             If a value of `extra` is unknown or out of range.
+        MissingDependency
+            If xllamacpp is not installed.
         """
+        if find_spec("xllamacpp") is None:
+            raise MissingDependency("xllamacpp", "local", "a local model")
         extra = dict(settings.extra)
         if unknown := sorted(set(extra) - _OURS):
             raise ConfigError(
@@ -115,10 +122,11 @@ class LocalModel:
         """The whole answer. Raises ProviderError, and nothing else, when the call fails."""
         start = time.perf_counter()
         reply, first_s = Reply(), None
-        async for delta in self._deltas(query, options):
-            reply.add(delta)
-            if first_s is None and reply.has_content:
-                first_s = time.perf_counter() - start
+        async with aclosing(self._deltas(query, options)) as deltas:
+            async for delta in deltas:
+                reply.add(delta)
+                if first_s is None and reply.has_content:
+                    first_s = time.perf_counter() - start
         logprobs = tuple(reply.logprobs) if options.wants_logprobs else None
         return Answer(
             content=reply.text,
@@ -134,22 +142,26 @@ class LocalModel:
             body=msgspec.json.encode(reply.body(self.candidate.model)),
         )
 
-    async def stream(self, query: Query, options: Options) -> AsyncIterator[Chunk]:
+    async def stream(self, query: Query, options: Options) -> AsyncGenerator[Chunk]:
         """As `answer`, one chunk per token, then one with the usage."""
-        async for delta in self._deltas(query, options):
-            choice = delta["choices"][0] if delta.get("choices") else {}
-            said = choice.get("delta") or {}
-            usage = usage_of(delta) if "usage" in delta else None
-            is_hidden = usage is not None and not choice and not options.wants_stream_usage
-            shown = {key: value for key, value in delta.items() if key not in ("compute_s", "__verbose")}
-            yield Chunk(
-                data=b"" if is_hidden else msgspec.json.encode({**shown, "model": self.candidate.model}),
-                text=said.get("content") or "",
-                has_content=has_content(said),
-                usage=usage,
-                finish_reason=choice.get("finish_reason"),
-                logprobs=token_logprobs(choice),
-            )
+        async with aclosing(self._deltas(query, options)) as deltas:
+            async for delta in deltas:
+                yield self._chunk(delta, options)
+
+    def _chunk(self, delta: Delta, options: Options) -> Chunk:
+        choice = delta["choices"][0] if delta.get("choices") else {}
+        said = choice.get("delta") or {}
+        usage = usage_of(delta) if "usage" in delta else None
+        is_hidden = usage is not None and not choice and not options.wants_stream_usage
+        shown = {key: value for key, value in delta.items() if key != "compute_s"}
+        return Chunk(
+            data=b"" if is_hidden else msgspec.json.encode({**shown, "model": self.candidate.model}),
+            text=said.get("content") or "",
+            has_content=has_content(said),
+            usage=usage,
+            finish_reason=choice.get("finish_reason"),
+            logprobs=token_logprobs(choice),
+        )
 
     async def close(self) -> None:
         """Nothing to do: the file's memory is freed with the last candidate that uses it."""
@@ -170,15 +182,16 @@ class LocalModel:
             "cache_prompt": True,
         }
 
-    async def _deltas(self, query: Query, options: Options) -> AsyncIterator[Delta]:
+    async def _deltas(self, query: Query, options: Options) -> AsyncGenerator[Delta]:
         """llama.cpp's pieces; the one with the usage comes last and carries `compute_s`."""
         name, timeout_s = self.candidate.name, options.timeout_s or self._timeout_s
         call = Call(self.server, self._body(query, options), timeout_s)
         try:
-            async for delta in call:
-                if "error" in delta:
-                    raise _refused(delta["error"], name)
-                yield delta
+            async with aclosing(call.pieces()) as pieces:
+                async for delta in pieces:
+                    if "error" in delta:
+                        raise _refused(delta["error"], name)
+                    yield delta
         except TimeoutError as error:
             raise ProviderTimeout(f"no end after {timeout_s} s", candidate=name) from error
         except (ValueError, RuntimeError) as error:

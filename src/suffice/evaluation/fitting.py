@@ -1,0 +1,49 @@
+"""Names to trained routers, and their predictions in the order of the compared models."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from time import perf_counter
+
+from suffice import routers
+from suffice.errors import MissingDependency
+from suffice.outcomes import Outcomes
+from suffice.protocols import CostModel, Embedder, Router
+from suffice.types import FloatArray, Query
+
+
+def fitted(
+    name: str, train: Outcomes, *, embedder: Embedder | None = None, seed: int = 0
+) -> tuple[Router, float]:
+    """A router trained on outcomes, and the seconds it took.
+
+    Parameters
+    ----------
+    name : of a router, or path/to/file.py:ClassName
+    embedder : for routers that take one; None is the default
+    seed : for routers that take one
+
+    Raises
+    ------
+    MissingDependency
+        If a library of the router's is not installed.
+    """
+    try:
+        takes_seed = "seed" in inspect.signature(routers.get(name)).parameters
+        router = routers.create(name, embedder=embedder, **({"seed": seed} if takes_seed else {}))
+        start = perf_counter()
+        router.fit(train)
+    except ImportError as error:
+        raise MissingDependency(error.name or str(error), "all", f"the router {name!r}") from error
+    return router, perf_counter() - start
+
+
+def scores_of(router: Router, queries: Sequence[Query], models: Sequence[str]) -> FloatArray:
+    """(n, K) in the order of `models`."""
+    return router.scores(queries)[:, [router.arms.index(model) for model in models]]
+
+
+def costs_of(model: CostModel, queries: Sequence[Query], models: Sequence[str]) -> FloatArray:
+    """(n, K) predicted USD in the order of `models`."""
+    return model.costs(queries)[:, [model.arms.index(name) for name in models]]

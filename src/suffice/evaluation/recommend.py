@@ -1,0 +1,129 @@
+"""The recommendation: which router and which value, by cross-validation on training queries alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from suffice.evaluation.comparison import CrossValidated, Recommendation, RouterResult
+from suffice.evaluation.fitting import costs_of, fitted, scores_of
+from suffice.evaluation.measuring import Measured, measure
+from suffice.evaluation.selection import is_complete, truth_of
+from suffice.outcomes import Outcomes
+from suffice.outcomes.splitting import assign
+from suffice.protocols import Embedder
+from suffice.routers import fit_cost_model
+from suffice.types import FloatArray, IntArray
+
+OnStep = Callable[[str], None]
+"""Told what is about to be done."""
+
+_ENOUGH: Final = 0.99
+"""Where a router never reaches the best single model: this share of its own best quality suffices."""
+
+
+class Predictions:
+    """Scores of training queries by routers that did not see them, and what they are worth."""
+
+    def __init__(
+        self,
+        train: Outcomes,
+        *,
+        costs: bool,
+        pair: tuple[str, str] | None,
+        n_folds: int,
+        embedder: Embedder | None,
+        seed: int,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        train : the compared models on the training queries
+        costs : whether costs are compared
+        n_folds : at least 2; equal texts fall into one fold
+        """
+        self._train, self._pair, self._embedder, self._seed = train, pair, embedder, seed
+        self._folds = _folds(train, n_folds, seed)
+        self._complete = is_complete(train, costs=costs)
+        self._truth = truth_of(train.select(rows=self._complete), costs=costs)
+        self._costs = self._predicted_costs() if costs else None
+
+    def measure(self, router: str) -> Measured:
+        """Train it once per fold; judge all folds together, on the queries known for every model."""
+        scores = np.empty_like(self._train.quality)
+        for fold in range(self._folds.max() + 1):
+            held = self._folds == fold
+            inside = self._train.select(rows=~held)
+            model, _ = fitted(router, inside, embedder=self._embedder, seed=self._seed)
+            queries = self._train.select(rows=held).queries
+            scores[held] = scores_of(model, queries, self._train.arms)
+        costs = None if self._costs is None else self._costs[self._complete]
+        return measure(self._truth, scores[self._complete], costs, self._pair)
+
+    def value_usd(self, measured: Measured) -> float | None:
+        """What a right answer should be worth for quality that suffices at the least cost.
+
+        Suffices: as good as the best single model of the training data; where the router does not get
+        there, 99 % of its own best. Of the values that do, the one whose choices cost least.
+        """
+        curve = measured.curve
+        if self._costs is None:
+            return None
+        best_single = float(self._truth.mean_quality[self._truth.best_single])
+        best = float(curve.quality.max())
+        goal = best_single if best >= best_single else _ENOUGH * best
+        cost = np.where((curve.quality >= goal) & np.isfinite(curve.values_usd), curve.cost_usd, np.inf)
+        return float(curve.values_usd[np.argmin(cost)])
+
+    def _predicted_costs(self) -> FloatArray:
+        costs = np.empty_like(self._train.quality)
+        for fold in range(self._folds.max() + 1):
+            held = self._folds == fold
+            model = fit_cost_model(self._train.select(rows=~held))
+            costs[held] = costs_of(model, self._train.select(rows=held).queries, self._train.arms)
+        return costs
+
+
+def cross_validated(measured: Measured) -> CrossValidated:
+    """For the report."""
+    return CrossValidated(
+        aiq=measured.aiq,
+        max_quality=float(measured.curve.quality.max()),
+        apgr=None if measured.pair is None else measured.pair.apgr,
+    )
+
+
+def best_router(measured: Mapping[str, Measured]) -> str:
+    """Highest cross-validated AIQ; without costs APGR, without a pair quality; of equals the first."""
+
+    def merit(name: str) -> float:
+        found = measured[name]
+        if found.aiq is not None:
+            return found.aiq
+        return float(found.curve.quality.max()) if found.pair is None else found.pair.apgr
+
+    return max(measured, key=merit)
+
+
+def recommendation(router: str, value_usd: float | None, result: RouterResult) -> Recommendation:
+    """The chosen router at the chosen value, judged on the test queries."""
+    at = next((p for p in result.curve if p.value_usd == value_usd), result.curve[-1])
+    return Recommendation(
+        router=router,
+        value_usd=value_usd,
+        aiq=result.aiq,
+        aiq_ci=result.aiq_ci,
+        quality=at.quality,
+        cost_usd_per_1k=at.cost_usd_per_1k,
+        cost_share_at_best_single=result.cost_share_at_best_single,
+        cost_share_at_95pct=result.cost_share_at_95pct,
+    )
+
+
+def _folds(train: Outcomes, n_folds: int, seed: int) -> IntArray:
+    """(n,): the fold of every query."""
+    n = min(n_folds, train.n_queries)
+    shares: Sequence[float] = [1 / n] * n
+    return assign(train.queries, shares, seed=seed, by="row")

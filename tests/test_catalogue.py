@@ -131,6 +131,13 @@ def test_no_call_costs_more_than_its_ceiling(price, size, limit, data):
     assert cost(price, prompt, completion, cached) <= cost_ceiling_usd(candidate(price), size, limit)
 
 
+@given(rate=st.decimals("0.0001", 100, places=4), limit=st.floats(0, 1e6), part=st.floats(0, 1))
+def test_no_local_call_costs_more_than_its_ceiling(rate, limit, part):
+    price = Price(usd_per_cpu_hour=rate)
+    ceiling = cost_ceiling_usd(candidate(price), 0, max_compute_s=limit)
+    assert price.cost_usd(Usage(compute_s=limit * part)) <= ceiling
+
+
 @given(price=prices(), prompt=COUNT, completion=COUNT)
 def test_arrays_agree_with_exact_costs(price, prompt, completion):
     costs = token_costs_usd(price, np.array([prompt, np.nan]), np.array([completion, 1.0]))

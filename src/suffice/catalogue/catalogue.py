@@ -86,6 +86,11 @@ class Catalogue:
         digest = blake2b(msgspec.json.encode(self.rows, order="deterministic"), digest_size=4).hexdigest()
         return f"{self.as_of}-{digest}"
 
+    @staticmethod
+    def provider(name: str) -> str:
+        """The catalogue's own name of a provider: "google" is "gemini"."""
+        return _provider(name)
+
     def find(self, provider: str, model: str) -> CatalogueRow | None:
         """By exact id, then by alias, then without a trailing date or "latest"; None if unknown.
 
@@ -161,7 +166,9 @@ def _given_price(name: str, given: dict[str, Any]) -> Price:
     """The caller's prices, `price` and single fields together."""
     price: Price = given.get("price", Price())
     single: dict[str, Any] = {key: _amount(name, key, given[key]) for key in _PRICE_FIELDS if key in given}
-    return msgspec.structs.replace(price, **single) if single else price
+    if not single:
+        return price
+    return msgspec.structs.replace(price, source=price.source or "configuration", **single)
 
 
 def _amount(name: str, key: str, value: Any) -> Decimal:

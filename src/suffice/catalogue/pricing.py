@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,8 @@ LOCAL_USD_PER_CPU_HOUR: Final = Decimal("0.05")
 Whoever prints a cost that rests on it says so (`price.source`)."""
 _MILLION: Final = Decimal(1_000_000)
 _HOUR_S: Final = Decimal(3600)
+_FINEST: Final = Decimal("1e-12")
+"""USD; what `Price.cost_usd` rounds hourly costs to. A ceiling rounds up."""
 
 
 def local_price(usd_per_cpu_hour: Decimal = LOCAL_USD_PER_CPU_HOUR) -> Price:
@@ -74,7 +76,8 @@ def cost_ceiling_usd(
     if price.usd_per_cpu_hour is not None:
         if max_compute_s is None:
             raise _unbounded(candidate, "max_compute_s, the most core seconds that the call may take")
-        return Decimal(str(max_compute_s)) * price.usd_per_cpu_hour / _HOUR_S
+        exact = Decimal(str(max_compute_s)) * price.usd_per_cpu_hour / _HOUR_S
+        return exact.quantize(_FINEST, rounding=ROUND_CEILING)
     limit = next(
         (n for n in (max_tokens, candidate.max_output_tokens, candidate.context_window) if n is not None),
         None,

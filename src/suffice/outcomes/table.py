@@ -210,7 +210,7 @@ class Outcomes:
             If the fractions are not positive shares that sum to 1, or `by` is unknown.
         """
         part_of = assign(self.queries, fractions, seed=seed, by=by)
-        return tuple(self.select(np.flatnonzero(part_of == part)) for part in range(part_of_count(fractions)))
+        return tuple(self.select(np.flatnonzero(part_of == part)) for part in range(_n_parts(fractions)))
 
     def join(self, other: Outcomes) -> Outcomes:
         """These arms and the other's, on the same queries (in this table's order).
@@ -273,7 +273,7 @@ class Outcomes:
         save(long_table(self, with_embeddings=".csv" not in str(path).lower()), path)
 
 
-def part_of_count(fractions: float | Sequence[float]) -> int:
+def _n_parts(fractions: float | Sequence[float]) -> int:
     """How many parts `fractions` asks for."""
     return 2 if isinstance(fractions, int | float) else len(fractions)
 

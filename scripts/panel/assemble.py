@@ -2,7 +2,8 @@
 
     python -m scripts.panel.assemble
 
-Rows whose question has changed or gone since they were recorded are left out, and counted.
+Left out, and counted: rows whose question has changed or gone since they were recorded, and questions that
+not every candidate has answered yet (a half-asked question would favour whoever was asked).
 """
 
 from __future__ import annotations
@@ -48,15 +49,22 @@ def recorded(folder: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def wanted(asked: list[Question], rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Job]:
+def wanted(
+    asked: list[Question], rows: Mapping[str, Mapping[str, Any]], arms: tuple[str, ...]
+) -> Iterator[Job]:
     """Every call of the plan, in the order of the file: by query, then model, then strategy."""
     answers = {key: str(row["response"]) for key, row in rows.items()}
-    jobs = [*greedy(tuple(ARMS), asked), *extras(asked, answers)]
+    jobs = [*greedy(arms, asked), *extras(asked, answers)]
     place = {question.id: i for i, question in enumerate(asked)}
-    arms = list(ARMS)
     yield from sorted(
         jobs, key=lambda j: (place[j.question.id], arms.index(j.arm.name), _ORDER[j.strategy], j.sample)
     )
+
+
+def complete(jobs: list[Job], rows: Mapping[str, Any]) -> list[Job]:
+    """The recorded jobs of questions whose every greedy job is recorded."""
+    missing = {job.question.id for job in jobs if job.strategy == "greedy" and job.key not in rows}
+    return [job for job in jobs if job.key in rows and job.question.id not in missing]
 
 
 def score(job: Job, response: str) -> float | None:
@@ -134,25 +142,30 @@ def main() -> None:
     """Write the file, and say how right, dear and complete each candidate is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["small", "small-steps", "large"])
     parser.add_argument("--out", type=Path, default=TARGET)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     import pyarrow.parquet as pq
 
     found = recorded(args.folder)
-    jobs = list(wanted(questions(load_templates()), found))
-    rows = [full_row(job, found[job.key]) for job in jobs if job.key in found]
+    jobs = list(wanted(questions(load_templates()), found, tuple(args.arms)))
+    rows = [full_row(job, found[job.key]) for job in complete(jobs, found)]
     if not rows:
-        raise SystemExit(f"nothing recorded in {args.folder}: run scripts.panel.record first")
-    made = table(rows)
-    pq.write_table(made, args.out, compression="zstd", compression_level=19)
+        raise SystemExit(f"no question has an answer of all of {', '.join(args.arms)} in {args.folder}")
+    pq.write_table(table(rows), args.out, compression="zstd", compression_level=19)
     planned = Counter((job.arm.name, job.strategy) for job in jobs)
     for (model, strategy), n in planned.items():
         scores = [r["score"] for r in rows if (r["model"], r["strategy"]) == (model, strategy)]
         graded = [one for one in scores if one is not None]
         mean = f"{sum(graded) / len(graded):.3f}" if graded else "-"
-        _LOG.info("%-12s %-10s %5d of %5d recorded, mean score %s", model, strategy, len(scores), n, mean)
-    _LOG.info("%d rows are not in the plan any more", len(found) - len(rows))
+        _LOG.info("%-12s %-10s %5d of %5d, mean score %s", model, strategy, len(scores), n, mean)
+    n_old = len(found.keys() - {job.key for job in jobs})
+    _LOG.info(
+        "%d recorded rows wait for other candidates, %d are out of the plan",
+        len(found) - len(rows) - n_old,
+        n_old,
+    )
     _LOG.info("%s: %d rows, %.2f MB", args.out, len(Runs.read(args.out)), args.out.stat().st_size / 1e6)
 
 

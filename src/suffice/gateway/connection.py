@@ -96,11 +96,9 @@ class Connection(asyncio.Protocol):
             if reader.received > _LINGER_BYTES:
                 self.abort()
         else:
-            rest = reader.feed(data)
+            reader.feed(data)
             if reader.refusal is not None:
                 self._refuse(reader.refusal)
-            elif rest:
-                self.data_received(rest)
 
     def eof_received(self) -> bool | None:
         return None  # a client that says nothing more is taken to have gone

@@ -187,10 +187,9 @@ class Exchange:
             framing += _CLOSE
         elif self._is_old:
             framing += _KEEP_ALIVE
-        block = header_block(headers)
+        block, framed = header_block(headers), self._frame(body, more)
         self.is_started = True
-        parts = (status_line(status), self.connection.date, block, framing, b"\r\n", self._frame(body, more))
-        return b"".join(parts)
+        return b"".join((status_line(status), self.connection.date, block, framing, b"\r\n", framed))
 
     def _frame(self, body: bytes, more: bool) -> bytes:
         if self._is_bodiless:

@@ -12,7 +12,7 @@ import httptools
 
 from suffice.errors import HeadersTooLarge, InvalidRequest, RequestError, RequestTooLarge
 from suffice.gateway.exchange import Exchange
-from suffice.gateway.requests import read_head
+from suffice.gateway.requests import read_head, without_upgrade
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
@@ -32,7 +32,7 @@ class Reader:
     """Feeds bytes to the parser and hands each request to the connection as soon as its head is there."""
 
     __slots__ = (
-        "_body_at", "_connection", "_head_bytes", "_headers", "_limits", "_n_bytes", "_parser", "_raw",
+        "_body_at", "_connection", "_head_bytes", "_headers", "_limits", "_n_bytes", "_parser", "_plain_head", "_raw",
         "_target", "exchange", "received", "refusal", "state",
     )  # fmt: skip
 
@@ -51,6 +51,8 @@ class Reader:
         self._n_bytes = 0
         self._head_bytes = 0
         self._body_at = 0.0
+        self._plain_head = b""
+        """Of a request that asks for another protocol, as if it did not."""
         self._raw = 0
         self._parser: Any = httptools.HttpRequestParser(self)
 
@@ -59,15 +61,18 @@ class Reader:
         self.state = DEAF
         self.exchange = self._parser = None
 
-    def feed(self, data: bytes) -> bytes:
-        """Read; returns what lies behind a request that asked for another protocol."""
+    def feed(self, data: bytes) -> None:
+        """Read what has come."""
         before = self.state
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # No other protocol is spoken here: the request is answered in this one, the next one follows.
+            # No other protocol is spoken here. llhttp takes what follows for that protocol, the body too:
+            # the same request is read again without its wish.
+            head, self._plain_head = self._plain_head, b""
             self._parser = httptools.HttpRequestParser(self)
-            return data[upgrade.args[0] :] if self.state == BETWEEN else b""
+            self.feed(head + data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError as error:
             if self.refusal is None and self.state != DEAF:
                 self.refusal = InvalidRequest(f"not a valid HTTP/1.1 request: {error}")
@@ -77,7 +82,6 @@ class Reader:
             self._count_head(len(data))
         elif self.state == BODY:
             self._count_body(len(data) if before == BODY else 0)
-        return b""
 
     def _count_head(self, n_bytes: int) -> None:
         """An unfinished head: its time runs from its first bytes, its size is bounded."""
@@ -119,6 +123,9 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         limits, parser = self._limits, self._parser
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            self._plain_head = without_upgrade(parser.get_method(), self._target, self._headers)
+            return
         try:
             if self._n_bytes + len(self._target) > limits.header_bytes:
                 raise _head_too_large(limits)
@@ -147,6 +154,8 @@ class Reader:
             self.exchange.feed(data)
 
     def on_message_complete(self) -> None:
+        if self._plain_head:
+            return
         self.state = BETWEEN
         self._connection.deadline = NEVER
         exchange, self.exchange = self.exchange, None

@@ -94,3 +94,16 @@ def _path_of_absolute(target: bytes, method: str) -> bytes:
     if not host:
         raise InvalidRequest("the request target names no host")
     return slash + path or b"/"
+
+
+def without_upgrade(method: bytes, target: bytes, headers: list[Header]) -> bytes:
+    """The head of an HTTP/1.1 request again, without its wish for another protocol."""
+    lines = [b"%b %b HTTP/1.1" % (method, target)]
+    for name, value in headers:
+        kept = value
+        if name == b"connection":
+            options = (option.strip() for option in value.lower().split(b","))
+            kept = b", ".join(option for option in options if option not in {b"upgrade", b"http2-settings"})
+        if name not in {b"upgrade", b"http2-settings"}:
+            lines.append(b"%b: %b" % (name, kept))
+    return b"\r\n".join((*lines, b"", b""))

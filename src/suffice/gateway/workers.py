@@ -167,6 +167,9 @@ class Supervisor:
         else:
             self._become_worker()
 
+    def _say_ready(self) -> None:
+        os.write(self._ready[1], b"r")
+
     def _become_worker(self) -> NoReturn:
         code = 1
         try:
@@ -175,7 +178,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             os.close(self._lifeline[1])
             os.close(self._ready[0])
-            self._work(lambda: os.write(self._ready[1], b"r") and None, self._lifeline[0])
+            self._work(self._say_ready, self._lifeline[0])
             code = 0
         except SufficeError as error:
             sys.stderr.write(f"error: {error}\n")

@@ -213,7 +213,7 @@ def test_runs_filter_and_write(tmp_path):
 
 
 def test_every_row_is_read_when_blocks_end_inside_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr("suffice.outcomes.textfiles.BLOCK_BYTES", 100)
+    monkeypatch.setattr("suffice.outcomes.jsonlines.BLOCK_BYTES", 100)
     rows = [{**GOOD, "query_id": str(i), "query": "x" * (i % 250)} for i in range(300)]
     (tmp_path / "x.jsonl").write_text(lines(*rows))
     assert Runs.read(tmp_path / "x.jsonl").column("query_id") == [row["query_id"] for row in rows]

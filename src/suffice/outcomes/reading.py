@@ -87,11 +87,11 @@ def batches(
         if kind == ".parquet":
             tables = _parquet(path, keep, batch_rows)
         elif kind == ".csv":
-            from suffice.outcomes.textfiles import csv_tables
+            from suffice.outcomes.csvfiles import csv_tables
 
             tables = csv_tables(path)
         else:
-            from suffice.outcomes.textfiles import json_tables
+            from suffice.outcomes.jsonlines import json_tables
 
             tables = json_tables(path)
         row = 1
@@ -166,7 +166,8 @@ def save(table: Any, path: str | PathLike[str]) -> None:
 
             pq.write_table(table, name, compression="zstd")
         else:
-            from suffice.outcomes.textfiles import write_csv, write_json
+            from suffice.outcomes.csvfiles import write_csv
+            from suffice.outcomes.jsonlines import write_json
 
             (write_csv if kind == ".csv" else write_json)(table, name)
     except (pa.ArrowException, OSError) as error:

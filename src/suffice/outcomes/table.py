@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suffice.errors import DataError, UnknownName
+from suffice.outcomes.checks import check_distinct, frozen, identified, matrix, row_index, vectors
 from suffice.outcomes.splitting import assign
 from suffice.types import FloatArray, Price, Query
 
@@ -135,11 +135,11 @@ class Outcomes:
         >>> outcomes.n_queries, outcomes.arms
         (1, ('small', 'large'))
         """
-        rows = _identified(queries)
+        rows = identified(queries)
         shape = (len(rows), len(arms))
-        _check_distinct(arms, "arm")
+        check_distinct(arms, "arm")
         given = (quality, cost_usd, prompt_tokens, completion_tokens, latency_s)
-        matrices = {name: _matrix(values, name, shape) for name, values in zip(_MATRICES, given, strict=True)}
+        matrices = {name: matrix(values, name, shape) for name, values in zip(_MATRICES, given, strict=True)}
         if responses is not None and responses.shape != shape:
             raise DataError(f"responses have shape {responses.shape}, expected {shape}")
         if references is not None and len(references) != shape[0]:
@@ -148,9 +148,9 @@ class Outcomes:
             rows,
             tuple(arms),
             **matrices,
-            responses=None if responses is None else _frozen(responses),
+            responses=None if responses is None else frozen(responses),
             references=None if references is None else tuple(references),
-            embeddings=None if embeddings is None else _vectors(embeddings, shape[0]),
+            embeddings=None if embeddings is None else vectors(embeddings, shape[0]),
         )
 
     def select(
@@ -167,7 +167,7 @@ class Outcomes:
         DataError
             If a row or an arm is asked for twice.
         """
-        index = np.arange(self.n_queries)[slice(None) if rows is None else _row_index(rows)]
+        index = np.arange(self.n_queries)[slice(None) if rows is None else row_index(rows)]
         names = self.arms if arms is None else tuple(arms)
         for name in names:
             if name not in self.arms:
@@ -180,10 +180,10 @@ class Outcomes:
             self,
             queries=tuple(self.queries[row] for row in index),
             arms=names,
-            **{name: _frozen(getattr(self, name)[grid]) for name in _MATRICES},
-            responses=None if self.responses is None else _frozen(self.responses[grid]),
+            **{name: frozen(getattr(self, name)[grid]) for name in _MATRICES},
+            responses=None if self.responses is None else frozen(self.responses[grid]),
             references=None if self.references is None else tuple(self.references[row] for row in index),
-            embeddings=None if self.embeddings is None else _frozen(self.embeddings[index]),
+            embeddings=None if self.embeddings is None else frozen(self.embeddings[index]),
         )
 
     def split(
@@ -236,7 +236,7 @@ class Outcomes:
         return replace(
             self,
             arms=self.arms + matched.arms,
-            **{name: _frozen(values) for name, values in both.items()},
+            **{name: frozen(values) for name, values in both.items()},
             responses=_joined_responses(self, matched),
         )
 
@@ -255,7 +255,7 @@ class Outcomes:
                 prices[name], self.prompt_tokens[:, column], self.completion_tokens[:, column]
             )
             costs[:, column] = np.where(np.isnan(new), costs[:, column], new)
-        return replace(self, cost_usd=_frozen(costs))
+        return replace(self, cost_usd=frozen(costs))
 
     def write(self, path: str | PathLike[str]) -> None:
         """Parquet, JSONL or CSV by extension, in the long format; unknown cells are rows without values.
@@ -278,63 +278,6 @@ def _n_parts(fractions: float | Sequence[float]) -> int:
     return 2 if isinstance(fractions, int | float) else len(fractions)
 
 
-def _identified(queries: Sequence[Query | str]) -> tuple[Query, ...]:
-    rows = [
-        Query(text=query, id=str(index))
-        if isinstance(query, str)
-        else query
-        if query.id is not None
-        else msgspec.structs.replace(query, id=str(index))
-        for index, query in enumerate(queries)
-    ]
-    _check_distinct([query.id or "" for query in rows], "query id")
-    return tuple(rows)
-
-
-def _check_distinct(names: Sequence[str], what: str) -> None:
-    if len(set(names)) == len(names):
-        return
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(f"{what} {name!r} occurs twice; each must be given once")
-        seen.add(name)
-
-
-def _row_index(rows: Any) -> Any:
-    return rows if isinstance(rows, slice) else np.asarray(rows) if len(rows) else np.zeros(0, np.intp)
-
-
-def _frozen(array: Any) -> Any:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _matrix(values: ArrayLike | None, name: str, shape: tuple[int, int]) -> FloatArray:
-    if values is None:
-        return _frozen(np.full(shape, np.nan))  # type: ignore[no-any-return]  # a view of the same type
-    array = np.array(values, dtype=np.float64)
-    if array.shape != shape:
-        raise DataError(f"{name} has shape {array.shape}, expected (queries, arms) = {shape}")
-    upper = 1.0 if name == "quality" else np.inf
-    bad = np.isinf(array) | (array < 0) | (array > upper)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        bounds = "in [0, 1]" if name == "quality" else "at least 0 and finite"
-        raise DataError(
-            f"{name}[{row}, {column}] is {array[row, column]}; expected {bounds}, or NaN if unknown"
-        )
-    return _frozen(array)  # type: ignore[no-any-return]  # a view of the same type
-
-
-def _vectors(values: ArrayLike, n: int) -> NDArray[np.float32]:
-    array = np.array(values, dtype=np.float32)
-    if array.ndim != 2 or len(array) != n or not np.isfinite(array).all():
-        raise DataError(f"embeddings have shape {array.shape}; expected {n} finite rows of one length")
-    return _frozen(array)  # type: ignore[no-any-return]  # a view of the same type
-
-
 def _joined_responses(one: Outcomes, other: Outcomes) -> NDArray[np.object_] | None:
     if one.responses is None and other.responses is None:
         return None
@@ -344,4 +287,4 @@ def _joined_responses(one: Outcomes, other: Outcomes) -> NDArray[np.object_] | N
         else table.responses
         for table in (one, other)
     ]
-    return _frozen(np.hstack(parts))  # type: ignore[no-any-return]  # a view of the same type
+    return frozen(np.hstack(parts))  # type: ignore[no-any-return]  # a view of the same type

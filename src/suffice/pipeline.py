@@ -182,7 +182,7 @@ def _windows(candidates: Sequence[Candidate]) -> FloatArray:
 
 def _able(candidates: Sequence[Candidate], windows: FloatArray, query: Query) -> BoolArray:
     """(P,): who may answer by the hard limits: allowed, capable, and long enough."""
-    able = query_bytes([query])[0] / BYTES_PER_TOKEN <= windows
+    able: BoolArray = windows >= query_bytes([query])[0] / BYTES_PER_TOKEN
     if query.needs:
         able &= [all(candidate.allows(need) for need in query.needs) for candidate in candidates]
     if query.constraints.models:

@@ -16,11 +16,32 @@ LAYERS = (
     ("metrics", "calibration", "confidence"),
     ("embedders", "routers", "policies", "bandits", "budgets", "gating", "caching"),
     ("providers", "store", "retrieval"),
-    ("config", "pipeline", "build", "engine", "client", "plans", "distillation", "evaluation", "datasets"),
+    (
+        "config",
+        "pipeline",
+        "build",
+        "engine",
+        "client",
+        "plans",
+        "distillation",
+        "evaluation",
+        "datasets",
+        "starter",
+    ),
     ("gateway", "cli", "dashboard", "reports", "__main__"),
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
-WORKFLOWS_MEET = {"config", "pipeline", "build", "engine", "client", "plans", "datasets"}
+WORKFLOWS_MEET = {
+    "config",
+    "pipeline",
+    "build",
+    "engine",
+    "client",
+    "plans",
+    "datasets",
+    "evaluation",
+    "starter",
+}
 ALLOWED_SIDEWAYS = {("cli", "gateway"), ("cli", "reports")}
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -42,7 +42,7 @@ WORKFLOWS_MEET = {
     "evaluation",
     "starter",
 }
-ALLOWED_SIDEWAYS = {("cli", "gateway"), ("cli", "reports")}
+ALLOWED_SIDEWAYS = {("cli", "gateway"), ("cli", "reports"), ("__main__", "cli")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

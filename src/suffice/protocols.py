@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -24,9 +24,11 @@ from suffice.types import (
     Explanation,
     Feedback,
     FloatArray,
+    Kind,
     Options,
     Query,
     Record,
+    SparseFeatures,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +56,17 @@ class Embedder(Protocol):
             If no vectors can be had.
         """
         ...
+
+
+class FeatureEmbedder(Embedder, Protocol):
+    """An embedder that also has sparse features, which linear routers and LSA learn from."""
+
+    def features(self, texts: Sequence[str], kind: Kind = "words") -> SparseFeatures: ...
+
+
+def has_features(embedder: Embedder) -> TypeGuard[FeatureEmbedder]:
+    """Whether it, or the embedder that it wraps, has sparse features."""
+    return callable(getattr(embedder, "features", None))
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -379,3 +379,27 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     summary: str
     evidence: tuple[str, ...] = ()
+
+
+Kind = Literal["words", "characters", "both"]
+"""Which n-grams of a text become features."""
+
+
+class SparseFeatures(msgspec.Struct, frozen=True, kw_only=True):
+    """n rows over a fixed number of columns, most of them 0 (compressed sparse rows)."""
+
+    indptr: NDArray[np.int64]
+    """(n + 1,): row i holds entries indptr[i] to indptr[i + 1]."""
+    indices: NDArray[np.int32]
+    """(n_entries,): columns, ascending within a row, each at most once."""
+    values: NDArray[np.float32]
+    """(n_entries,): rows of length 1; an empty row stands for an empty text."""
+    n_columns: int
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+    def row_ids(self) -> NDArray[np.int64]:
+        """(n_entries,): the row of every entry."""
+        return np.repeat(np.arange(self.n_rows), np.diff(self.indptr))

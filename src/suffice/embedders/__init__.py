@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from suffice.embedders.base import FeatureEmbedder, SparseFeatures, has_features
 from suffice.embedders.cached import CachedEmbedder
 from suffice.embedders.fallback import FallbackEmbedder
 from suffice.embedders.hashed import HashedNgrams
@@ -14,13 +13,10 @@ from suffice.registry import Registry
 __all__ = [
     "CachedEmbedder",
     "FallbackEmbedder",
-    "FeatureEmbedder",
     "HashedNgrams",
-    "SparseFeatures",
     "available",
     "create",
     "get",
-    "has_features",
     "registry",
 ]
 

@@ -8,6 +8,7 @@ Feature Hashing for Large Scale Multitask Learning; Rabin and Karp (1987) for th
 from __future__ import annotations
 
 import functools
+import math
 import unicodedata
 from collections.abc import Sequence
 from typing import Final
@@ -15,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import Kind, SparseFeatures
 from suffice.errors import ConfigError
+from suffice.types import Kind, SparseFeatures
 
 _Hashes = NDArray[np.uint64]
 
@@ -95,13 +96,14 @@ class HashedNgrams:
             "both" has twice the columns, words first; the two halves weigh the same.
         """
         rows = [self._row(text, kind) for text in texts]
-        indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(indices) for indices, _ in rows], out=indptr[1:])
         if len(rows) == 1:
             indices, values = rows[0]
+            indptr = np.array((0, len(indices)), np.int64)
         else:
             indices = np.concatenate([row[0] for row in rows]) if rows else np.empty(0, np.int32)
             values = np.concatenate([row[1] for row in rows]) if rows else np.empty(0, np.float32)
+            indptr = np.zeros(len(rows) + 1, np.int64)
+            np.cumsum([len(row[0]) for row in rows], out=indptr[1:])
         width = self.buckets * (2 if kind == "both" else 1)
         return SparseFeatures(indptr=indptr, indices=indices, values=values, n_columns=width)
 
@@ -142,16 +144,21 @@ class HashedNgrams:
         """Hashes to ascending buckets and their weights, a row of length 1."""
         if not len(hashes):
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        hashes = (hashes ^ self._salt) * _MIX
-        hashes ^= hashes >> _SHIFT
-        hashes *= _MIX_2
-        buckets = (hashes >> self._shift).astype(np.int32)
+        mixed = hashes ^ self._salt
+        mixed *= _MIX
+        mixed ^= mixed >> _SHIFT
+        mixed *= _MIX_2
+        mixed >>= self._shift
+        buckets = mixed.astype(np.int32)
         buckets.sort()
-        firsts = np.flatnonzero(np.diff(buckets, prepend=np.int32(-1)))
-        values = np.diff(firsts, append=len(buckets)).astype(np.float32)
+        is_edge = np.ones(len(buckets) + 1, np.bool_)  # of a run of equal buckets
+        np.not_equal(buckets[1:], buckets[:-1], out=is_edge[1:-1])
+        edges = is_edge.nonzero()[0]
+        firsts = edges[:-1]
+        values = (edges[1:] - firsts).astype(np.float32)
         np.log(values, out=values)
         values += 1
-        values /= np.sqrt(values @ values)
+        values *= np.float32(1 / math.sqrt(values @ values))
         return buckets[firsts], values
 
 
@@ -209,9 +216,10 @@ def _ngrams(items: _Hashes, sizes: tuple[int, int]) -> _Hashes:
 def _word_bounds(classes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """First and last position of every word; classes: 0 no word, 1 in a word, 2 a word by itself."""
     left, right = classes[:-1], classes[1:]
-    is_cut = (left != right) | (right == 2)  # a boundary between neighbours
-    starts = np.flatnonzero(is_cut & (right > 0)) + 1
-    ends = np.flatnonzero(is_cut & (left > 0))
+    is_cut = left != right  # a boundary between neighbours
+    is_cut |= right == 2
+    starts = (right.astype(np.bool_) & is_cut).nonzero()[0] + 1
+    ends = (left.astype(np.bool_) & is_cut).nonzero()[0]
     return starts, ends
 
 

@@ -47,6 +47,8 @@ __all__ = [
     "untrained",
 ]
 
+_EMBEDDERS = Registry("embedder", "suffice.embedders", {"hashed": "suffice.embedders.hashed:HashedNgrams"})
+
 registry = Registry(
     "router",
     "suffice.routers",
@@ -131,6 +133,6 @@ def load(directory: Path, embedder: Embedder | None = None) -> Router:
 
 
 def _default_embedder() -> Embedder:
-    from suffice.embedders.hashed import HashedNgrams
-
-    return HashedNgrams()
+    """By name, as a plug-in's would be: a router's file imports no embedder."""
+    embedder: Embedder = _EMBEDDERS.get("hashed")()
+    return embedder

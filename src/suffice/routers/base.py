@@ -11,10 +11,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import FeatureEmbedder, has_features
 from suffice.errors import ConfigError, DataError, NotFitted
 from suffice.outcomes import Outcomes
-from suffice.protocols import Embedder
+from suffice.protocols import Embedder, FeatureEmbedder, has_features
 from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
 from suffice.types import Explanation, FloatArray, Query
 

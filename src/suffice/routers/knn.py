@@ -14,10 +14,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import has_features
 from suffice.errors import ConfigError
 from suffice.outcomes import Outcomes
-from suffice.protocols import Embedder
+from suffice.protocols import Embedder, has_features
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.lsa import Lsa

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import SparseFeatures
 from suffice.routers.sparse import SparseMatrix
 from suffice.routers.tfidf import Vocabulary, look_up
+from suffice.types import SparseFeatures
 
 _OVERSAMPLING: Final = 10
 _N_POWER_ITERATIONS: Final = 3

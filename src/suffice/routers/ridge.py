@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import Kind
 from suffice.errors import ConfigError
 from suffice.outcomes import Outcomes
 from suffice.protocols import Embedder
@@ -24,7 +23,7 @@ from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.solver import ridge, ridge_path
 from suffice.routers.sparse import Float32, SparseMatrix, select_rows
 from suffice.routers.tfidf import Vocabulary
-from suffice.types import FloatArray, IntArray, Query
+from suffice.types import FloatArray, IntArray, Kind, Query
 
 
 class Ridge(BaseRouter):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import SparseFeatures
+from suffice.types import SparseFeatures
 
 Float32 = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.embedders.base import SparseFeatures
+from suffice.types import SparseFeatures
 
 
 class Vocabulary:

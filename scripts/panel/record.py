@@ -2,10 +2,12 @@
 
     python -m scripts.panel.record small small-steps
     python -m scripts.panel.record large
-    python -m scripts.panel.record extras --patience-min 30
+    python -m scripts.panel.record extras --part 1/2
+    python -m scripts.panel.record extras --part 2/2
 
 Stops and starts as often as wanted: a call that stands in the file is not made again, and a question
-that was changed or added meanwhile is (re)asked. Several processes may run, each with phases of its own.
+that was changed or added meanwhile is (re)asked. Several processes may run, each with phases or a part of its
+own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import logging
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -121,13 +124,19 @@ def _jobs(phases: list[str], recording: Recording) -> Iterator[Job]:
         yield from extras(asked, recording.answers)
 
 
-async def _pass(phases: list[str], recording: Recording, threads: int) -> int:
+def _is_of_part(job: Job, part: str) -> bool:
+    """Whether a job falls to part "i/n" of the questions."""
+    i, n = map(int, part.split("/"))
+    return zlib.crc32(job.question.id.encode()) % n == i - 1
+
+
+async def _pass(phases: list[str], recording: Recording, threads: int, part: str) -> int:
     """Some jobs that are still to do; the number done."""
     recording.refresh()
     models: dict[tuple[str, bool], LocalModel] = {}
     n_done = 0
     for job in _jobs(phases, recording):
-        if job.key in recording.answers:
+        if job.key in recording.answers or not _is_of_part(job, part):
             continue
         kind = (job.arm.name, job.strategy == "verify")
         model = models.setdefault(kind, _model(job.arm, threads, job.strategy))
@@ -151,15 +160,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("phases", nargs="+", choices=[*ARMS, "extras"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--part", default="1/1", help="i/n: this share of the questions alone")
     parser.add_argument("--patience-min", type=float, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recording = Recording(FOLDER / f"{args.phases[0]}.jsonl")
+    recording = Recording(FOLDER / f"{args.phases[0]}-{args.part.replace('/', 'of')}.jsonl")
     # Held so that a model file stays loaded from one pass to the next.
     held = [_model(ARMS.get(phase, ARMS["small"]), args.threads, "greedy") for phase in args.phases]
     last = time.monotonic()
     while True:
-        if n_done := asyncio.run(_pass(args.phases, recording, args.threads)):
+        if n_done := asyncio.run(_pass(args.phases, recording, args.threads, args.part)):
             last = time.monotonic()
             _LOG.info("%d calls more in %s, %d in all", n_done, recording.path, len(recording.answers))
         elif time.monotonic() - last > args.patience_min * 60:

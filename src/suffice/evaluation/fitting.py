@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
 from suffice import routers
 from suffice.errors import MissingDependency
@@ -14,15 +15,21 @@ from suffice.types import FloatArray, Query
 
 
 def fitted(
-    name: str, train: Outcomes, *, embedder: Embedder | None = None, seed: int = 0
+    name: str,
+    train: Outcomes,
+    params: Mapping[str, Any] | None = None,
+    *,
+    embedder: Embedder | None = None,
+    seed: int = 0,
 ) -> tuple[Router, float]:
     """A router trained on outcomes, and the seconds it took.
 
     Parameters
     ----------
     name : of a router, or path/to/file.py:ClassName
+    params : of its constructor
     embedder : for routers that take one; None is the default
-    seed : for routers that take one
+    seed : for routers that take one and were not given another
 
     Raises
     ------
@@ -31,7 +38,8 @@ def fitted(
     """
     try:
         takes_seed = "seed" in inspect.signature(routers.get(name)).parameters
-        router = routers.create(name, embedder=embedder, **({"seed": seed} if takes_seed else {}))
+        given = {"seed": seed} if takes_seed else {}
+        router = routers.create(name, embedder=embedder, **given | dict(params or {}))
         start = perf_counter()
         router.fit(train)
     except ImportError as error:

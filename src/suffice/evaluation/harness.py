@@ -54,7 +54,7 @@ def evaluate(
     pair: tuple[str, str] | None = None,
     embedder: Embedder | None = None,
     seed: int = 0,
-    n_folds: int = 5,
+    n_folds: int = 3,
     n_resamples: int = 1000,
     on_step: OnStep = lambda step: None,
 ) -> Comparison:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from suffice.evaluation.comparison import CrossValidated, Recommendation, RouterResult
 from suffice.evaluation.fitting import costs_of, fitted, scores_of
 from suffice.evaluation.measuring import Measured, measure
-from suffice.evaluation.selection import is_complete, truth_of
+from suffice.evaluation.selection import has_costs, is_complete, select_pair, truth_of
 from suffice.outcomes import Outcomes
 from suffice.outcomes.splitting import assign
 from suffice.protocols import Embedder
@@ -20,8 +20,10 @@ from suffice.types import FloatArray, IntArray
 OnStep = Callable[[str], None]
 """Told what is about to be done."""
 
-_ENOUGH: Final = 0.99
-"""Where a router never reaches the best single model: this share of its own best quality suffices."""
+_ENOUGH: Final = 0.95
+"""Share of the best single model's quality that a recommended value keeps, where any does."""
+_QUALITY_PER_BILL: Final = 0.1
+"""What the best single model's whole bill is worth, as a share of its quality."""
 
 
 class Predictions:
@@ -50,32 +52,36 @@ class Predictions:
         self._truth = truth_of(train.select(rows=self._complete), costs=costs)
         self._costs = self._predicted_costs() if costs else None
 
-    def measure(self, router: str) -> Measured:
+    def measure(self, router: str, params: Mapping[str, Any] | None = None) -> Measured:
         """Train it once per fold; judge all folds together, on the queries known for every model."""
         scores = np.empty_like(self._train.quality)
         for fold in range(self._folds.max() + 1):
             held = self._folds == fold
             inside = self._train.select(rows=~held)
-            model, _ = fitted(router, inside, embedder=self._embedder, seed=self._seed)
+            model, _ = fitted(router, inside, params, embedder=self._embedder, seed=self._seed)
             queries = self._train.select(rows=held).queries
             scores[held] = scores_of(model, queries, self._train.arms)
         costs = None if self._costs is None else self._costs[self._complete]
         return measure(self._truth, scores[self._complete], costs, self._pair)
 
     def value_usd(self, measured: Measured) -> float | None:
-        """What a right answer should be worth for quality that suffices at the least cost.
+        """What a right answer should be worth; None without costs.
 
-        Suffices: as good as the best single model of the training data; where the router does not get
-        there, 99 % of its own best. Of the values that do, the one whose choices cost least.
+        Of the values whose choices keep 95 % of the best single model's quality (of all values where
+        none does), the one with the greatest share of its quality less a tenth of the share of its
+        cost: saving a tenth of that model's bill is worth 1 % of its quality. Infinity is left out.
         """
-        curve = measured.curve
-        if self._costs is None:
+        span = self._truth.cost_range()
+        if span is None:
             return None
+        curve = measured.curve
+        is_finite = np.isfinite(curve.values_usd)
         best_single = float(self._truth.mean_quality[self._truth.best_single])
-        best = float(curve.quality.max())
-        goal = best_single if best >= best_single else _ENOUGH * best
-        cost = np.where((curve.quality >= goal) & np.isfinite(curve.values_usd), curve.cost_usd, np.inf)
-        return float(curve.values_usd[np.argmin(cost)])
+        quality = curve.quality[is_finite] / max(best_single, 1e-12)
+        cost = curve.cost_usd[is_finite] / max(span[1], 1e-12)
+        suffices = quality >= min(_ENOUGH, quality.max())
+        best = np.argmax(np.where(suffices, quality - _QUALITY_PER_BILL * cost, -np.inf))
+        return float(curve.values_usd[best])
 
     def _predicted_costs(self) -> FloatArray:
         costs = np.empty_like(self._train.quality)
@@ -84,6 +90,26 @@ class Predictions:
             model = fit_cost_model(self._train.select(rows=~held))
             costs[held] = costs_of(model, self._train.select(rows=held).queries, self._train.arms)
         return costs
+
+
+def cross_validate(
+    router: str,
+    train: Outcomes,
+    params: Mapping[str, Any] | None = None,
+    *,
+    n_folds: int = 3,
+    seed: int = 0,
+) -> CrossValidated:
+    """What a router with these parameters is worth on queries that it did not learn from."""
+    predictions = Predictions(
+        train,
+        costs=has_costs(train),
+        pair=select_pair(train, None),
+        n_folds=n_folds,
+        embedder=None,
+        seed=seed,
+    )
+    return cross_validated(predictions.measure(router, params))
 
 
 def cross_validated(measured: Measured) -> CrossValidated:

@@ -1,0 +1,98 @@
+"""What `evaluate` and `train` share: outcomes, models and prices from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from suffice.outcomes import Outcomes
+
+ModelsOption = Annotated[
+    str | None, typer.Option(help="Names with commas between them, or @FILE with one per line.")
+]
+PricesOption = Annotated[
+    Path | None, typer.Option(help="CSV: model, usd_per_mtok_in, usd_per_mtok_out; prices the tokens anew.")
+]
+WhereOption = Annotated[
+    list[str] | None, typer.Option(help="COLUMN=VALUE[,VALUE]: only such rows; may be repeated.")
+]
+ArmOption = Annotated[str, typer.Option(help="The column that names what is chosen from.")]
+AggregateOption = Annotated[
+    Literal["error", "mean", "first"], typer.Option(help="When a query and model repeat.")
+]
+
+
+def read_outcomes(
+    path: Path, where: Sequence[str] | None, arm: str, aggregate: Literal["error", "mean", "first"]
+) -> Outcomes:
+    """The file's rows that match."""
+    from suffice.outcomes import Outcomes
+
+    return Outcomes.read(path, arm=arm, aggregate=aggregate, where=_conditions(where or ()))
+
+
+def read_models(given: str | None) -> list[str] | None:
+    """Names from `a,b` or `@FILE`; empty lines and those that begin with # are skipped."""
+    if given is None:
+        return None
+    if not given.startswith("@"):
+        return [name.strip() for name in given.split(",") if name.strip()]
+    path = Path(given[1:])
+    if not path.is_file():
+        raise typer.BadParameter(f"no such file: {path}", param_hint="--models")
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+    """KEY=VALUE, several times."""
+    found = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint=option)
+        found[key.strip()] = value.strip()
+    return found
+
+
+def json_value(text: str) -> Any:
+    """A JSON value where it is one, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """The whole file or none of it, whenever the command is stopped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        os.chmod(scratch, 0o666 & ~_umask())
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _conditions(where: Sequence[str]) -> dict[str, list[Any]]:
+    flags = {"true": True, "false": False}
+    return {
+        column: [flags.get(part.strip().lower(), part.strip()) for part in value.split(",")]
+        for column, value in pairs(where, "--where").items()
+    }

@@ -1,0 +1,136 @@
+"""`suffice train`: fit a router with its cost and latency models, and save all three."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from suffice.cli.base import console, notes, print_json
+from suffice.cli.data import (
+    AggregateOption,
+    ArmOption,
+    ModelsOption,
+    PricesOption,
+    WhereOption,
+    json_value,
+    pairs,
+    read_models,
+    read_outcomes,
+)
+from suffice.errors import ConfigError
+
+if TYPE_CHECKING:
+    from suffice.evaluation.comparison import CrossValidated
+    from suffice.outcomes import Outcomes
+    from suffice.protocols import Router
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(_train)
+
+
+def _train(
+    router: Annotated[str, typer.Argument(help="A name, or path/to/file.py:ClassName.")],
+    data: Annotated[Path, typer.Option(help="Outcomes to learn from.")],
+    out: Annotated[Path, typer.Option(help="The directory to write.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="PARAMETER=VALUE of the router; may be repeated.")
+    ] = None,
+    models: ModelsOption = None,
+    prices: PricesOption = None,
+    where: WhereOption = None,
+    arm: ArmOption = "model",
+    aggregate: AggregateOption = "error",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
+) -> None:
+    """Train a router on recorded outcomes and save it."""
+    from suffice import routers
+    from suffice.catalogue import read_prices
+    from suffice.evaluation.fitting import fitted
+    from suffice.evaluation.recommend import cross_validate
+    from suffice.evaluation.selection import select_models
+
+    _check_free(out)
+    params = {name: json_value(value) for name, value in pairs(settings, "--set").items()}
+    outcomes = read_outcomes(data, where, arm, aggregate)
+    if prices is not None:
+        outcomes = outcomes.with_prices(read_prices(prices))
+    names, left_out = select_models(outcomes, read_models(models))
+    outcomes = outcomes.select(arms=names)
+    with notes.status(f"training {router} on {outcomes.n_queries:,} queries"):
+        trained, fit_s = fitted(router, outcomes, params)
+    with notes.status("cross-validating"):
+        found = cross_validate(router, outcomes, params)
+    _save(trained, out)
+    routers.fit_cost_model(outcomes).save(out)
+    routers.fit_latency_model(outcomes).save(out)
+    if as_json:
+        print_json(_facts(router, outcomes, left_out, found, fit_s, out))
+        return
+    _show(router, outcomes, left_out, found, fit_s, out)
+
+
+def _check_free(out: Path) -> None:
+    """Only an empty place or another trained router may be written over."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: give a directory")
+    if out.is_dir() and any(out.iterdir()) and not (out / "router.json").is_file():
+        raise ConfigError(
+            f"--out {out} holds other things than a trained router, which would be mixed up with it: "
+            "give a new directory"
+        )
+
+
+def _save(router: Router, out: Path) -> None:
+    """With the time of training, for routers that keep it."""
+    keeps_time = "trained_at" in inspect.signature(router.save).parameters
+    when = {"trained_at": datetime.now(UTC).isoformat(timespec="seconds")} if keeps_time else {}
+    router.save(out, **when)
+
+
+def _facts(
+    router: str,
+    outcomes: Outcomes,
+    left_out: dict[str, str],
+    found: CrossValidated,
+    fit_s: float,
+    out: Path,
+) -> dict[str, Any]:
+    return {
+        "router": router,
+        "out": str(out),
+        "n_train": outcomes.n_queries,
+        "arms": outcomes.arms,
+        "models_left_out": left_out,
+        "cross_validation": found,
+        "fit_s": fit_s,
+    }
+
+
+def _show(
+    router: str,
+    outcomes: Outcomes,
+    left_out: dict[str, str],
+    found: CrossValidated,
+    fit_s: float,
+    out: Path,
+) -> None:
+    def say(text: str, **style: Any) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True, **style)
+
+    say(f"{router}: {outcomes.n_queries:,} queries, {outcomes.n_arms} arms, {fit_s:.2f} s")
+    say(f"arms: {', '.join(outcomes.arms)}", style="dim")
+    for model, why in left_out.items():
+        notes.print(f"{model} left out: {why}", style="yellow", highlight=False, markup=False)
+    scores = [f"quality {found.max_quality:.3f} at best"]
+    if found.aiq is not None:
+        scores.insert(0, f"AIQ {found.aiq:.3f}")
+    if found.apgr is not None:
+        scores.append(f"APGR {found.apgr:.3f}")
+    say(f"cross-validated: {', '.join(scores)}")
+    say(f"saved in {out}; in suffice.yaml:  router: {{name: {router}, path: {out}}}")

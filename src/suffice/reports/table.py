@@ -1,0 +1,166 @@
+"""A comparison as rows of text: one per router, then what they are compared with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from suffice.evaluation import Comparison
+from suffice.evaluation.comparison import CurvePoint, PairResult, RouterResult, SingleModel
+from suffice.metrics import cost_share, upper_hull
+
+NONE: Final = "-"
+"""Not known, or never reached."""
+
+_COST_COLUMNS: Final = ("AIQ", "95\u00a0% interval", "USD/1k", "cost at 100\u00a0%", "cost at 95\u00a0%")
+_PAIR_COLUMNS: Final = ("APGR", "CPT 50\u00a0%", "CPT 80\u00a0%")
+
+
+class ReportTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Text only; every row is as long as the head."""
+
+    head: tuple[str, ...]
+    routers: tuple[tuple[str, ...], ...]
+    """By descending merit."""
+    baselines: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    """What the columns mean and what was left out."""
+
+
+def table(comparison: Comparison) -> ReportTable:
+    """The columns that this comparison has figures for."""
+    routers = sorted(comparison.routers.items(), key=lambda item: _merit(item[1]), reverse=True)
+    rows = [_router_row(name, result) for name, result in routers]
+    others = _baseline_rows(comparison)
+    hidden: set[str] = set()
+    if comparison.cost_range_usd_per_1k is None:
+        hidden |= set(_COST_COLUMNS)
+    if comparison.details.pair is None:
+        hidden |= set(_PAIR_COLUMNS)
+    head = tuple(name for name in rows[0] if name not in hidden)
+    return ReportTable(
+        head=head,
+        routers=tuple(tuple(row[name] for name in head) for row in rows),
+        baselines=tuple(tuple(row.get(name, NONE) for name in head) for row in others),
+        notes=_notes(comparison),
+    )
+
+
+def _merit(result: RouterResult) -> tuple[float, float, float]:
+    return result.aiq or 0.0, result.pair.apgr if result.pair else 0.0, result.max_quality
+
+
+def _router_row(name: str, result: RouterResult) -> dict[str, str]:
+    best = max(result.curve, key=_quality_then_cheapness)
+    return {
+        "router": name,
+        "AIQ": _number(result.aiq),
+        "95\u00a0% interval": _interval(result.aiq_ci),
+        "quality": _number(result.max_quality),
+        "USD/1k": _usd(best.cost_usd_per_1k),
+        "cost at 100\u00a0%": _share(result.cost_share_at_best_single),
+        "cost at 95\u00a0%": _share(result.cost_share_at_95pct),
+        **_pair(result.pair),
+        "fit s": f"{result.fit_s:.2f}",
+        "decision µs": f"{result.decision_us:,.0f}",
+    }
+
+
+def _quality_then_cheapness(point: CurvePoint) -> tuple[float, float]:
+    return point.quality, -(point.cost_usd_per_1k or 0.0)
+
+
+def _baseline_rows(comparison: Comparison) -> list[dict[str, str]]:
+    base = comparison.baselines
+    best, zero = base.best_single, base.zero_router
+    means = comparison.details.task_means
+    rows = [
+        {
+            "router": "Random",
+            "quality": _number(base.random.quality),
+            "USD/1k": _usd(base.random.cost_usd_per_1k),
+            **(_pair(PairResult(apgr=0.5, cpt50=0.5, cpt80=0.8)) if comparison.details.pair else {}),
+        },
+        {
+            "router": "Best single",
+            "quality": _number(best.quality),
+            "USD/1k": _usd(best.cost_usd_per_1k),
+            "cost at 100\u00a0%": _share(None if best.cost_usd_per_1k is None else 1.0),
+        },
+        {
+            "router": "Zero router",
+            "AIQ": _number(zero.aiq),
+            "quality": _number(best.quality),
+            "USD/1k": _usd(best.cost_usd_per_1k),
+            "cost at 100\u00a0%": _share(_zero_share(zero.curve, best, 1.0)),
+            "cost at 95\u00a0%": _share(_zero_share(zero.curve, best, 0.95)),
+        },
+        {
+            "router": "Oracle",
+            "quality": _number(base.oracle.quality),
+            "USD/1k": _usd(base.oracle.cost_usd_per_1k),
+        },
+    ]
+    if means is not None:
+        rows.append({"router": "Task means*", "AIQ": _number(means.aiq), **_pair(means.pair)})
+    return rows
+
+
+def _zero_share(curve: tuple[SingleModel, ...], best: SingleModel, share: float) -> float | None:
+    costs = [model.cost_usd_per_1k for model in curve if model.cost_usd_per_1k is not None]
+    if len(costs) < len(curve) or best.cost_usd_per_1k is None:
+        return None
+    hull = upper_hull(costs, [model.quality for model in curve])
+    return cost_share(hull, min(best.quality, hull.qualities[-1]), share, best.cost_usd_per_1k)
+
+
+def _pair(result: PairResult | None) -> dict[str, str]:
+    if result is None:
+        return dict.fromkeys(_PAIR_COLUMNS, NONE)
+    return {
+        "APGR": _number(result.apgr),
+        "CPT 50\u00a0%": _share(result.cpt50),
+        "CPT 80\u00a0%": _share(result.cpt80),
+    }
+
+
+def _notes(comparison: Comparison) -> tuple[str, ...]:
+    details = comparison.details
+    notes = [f"Best single: {comparison.baselines.best_single.model}."]
+    if comparison.cost_range_usd_per_1k is not None:
+        low, high = comparison.cost_range_usd_per_1k
+        notes.append(
+            f"AIQ: mean quality over costs from {low:.3g} to {high:.3g} USD per 1,000 queries. Cost at "
+            "100 % and 95 %: of the best single model's quality, as a share of its cost. Zero router: single "
+            "models mixed by lot. Oracle: the cheapest of the best for every query."
+        )
+    if details.pair is not None:
+        strong, weak = details.pair
+        notes.append(
+            f"Pair {strong} over {weak}. APGR: share of the gap recovered, averaged over all shares of "
+            "strong calls. CPT: share of strong calls that recovers 50 % and 80 %."
+        )
+    if details.task_means is not None:
+        notes.append(
+            "* Reads each query's task label, which no router does: every task scored by its training mean."
+        )
+    if details.seeds:
+        notes.append(f"Means over {len(details.seeds)} splits; intervals are those of one split.")
+    return tuple(notes)
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return NONE if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}"
+
+
+def _usd(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f} %"

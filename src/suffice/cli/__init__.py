@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 misused.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import typer
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point: our own errors become one sentence, Ctrl-C ends quietly."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: more threads only get in the way
     try:
         build()()
     except SufficeError as error:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 console = Console()
 """For what the command was asked for."""
@@ -21,5 +22,5 @@ def print_json(value: Any) -> None:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with one sentence on stderr."""
-    notes.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
+    notes.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(code)

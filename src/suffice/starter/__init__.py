@@ -4,9 +4,10 @@ from suffice.starter.detect import Found, Offer, look
 from suffice.starter.panel import Entry, Panel, choose, local_panel, recorded_panel
 from suffice.starter.ready import prepare, starter_dir, write
 from suffice.starter.router import Starter, train
-from suffice.starter.writing import as_yaml
+from suffice.starter.writing import ROUTER_DIR, as_yaml
 
 __all__ = [
+    "ROUTER_DIR",
     "Entry",
     "Found",
     "Offer",

@@ -116,12 +116,12 @@ def _row(job: Job, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _jobs(phases: list[str], recording: Recording, *, from_end: bool) -> Iterator[Job]:
+def _jobs(phases: list[str], recording: Recording) -> Iterator[Job]:
     asked = questions(load_templates())
     arms = tuple(phase for phase in phases if phase in ARMS)
     yield from greedy(arms, asked)
     if "extras" in phases:
-        yield from extras(asked[::-1] if from_end else asked, recording.answers)
+        yield from extras(asked, recording.answers)
 
 
 def _is_of_part(job: Job, part: str) -> bool:
@@ -135,7 +135,7 @@ async def _pass(phases: list[str], recording: Recording, threads: int, part: str
     recording.refresh()
     models: dict[tuple[str, bool], LocalModel] = {}
     n_done = 0
-    for job in _jobs(phases, recording, from_end=from_end):
+    for job in _jobs(phases, recording):
         if job.key in recording.answers or not _is_of_part(job, part):
             continue
         kind = (job.arm.name, job.strategy == "verify")
@@ -161,7 +161,6 @@ def main() -> None:
     parser.add_argument("phases", nargs="+", choices=[*ARMS, "extras"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--part", default="1/1", help="i/n: this share of the questions alone")
-    parser.add_argument("--from-end", action="store_true", help="a second process for the extras")
     parser.add_argument("--patience-min", type=float, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -14,12 +14,14 @@ from suffice.reports.svg import Scale, element, polyline, text
 
 WIDTH: Final = 960
 HEIGHT: Final = 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 250, 20, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 210, 20, 52
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a5bd1", "#5b5b5b")
 """Okabe and Ito: told apart with any kind of colour vision."""
 _DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
 _LOG_FROM: Final = 12
 """Costs that span a greater ratio are drawn on a log scale."""
+_Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 def plot(comparison: Comparison) -> str | None:
@@ -97,7 +99,7 @@ def _axes(x: Scale, y: Scale) -> str:
 
 
 def _look(k: int) -> tuple[str, str]:
-    return _COLOURS[k % len(_COLOURS)], _DASHES[k // len(_COLOURS) % len(_DASHES)]
+    return _COLOURS[k % len(_COLOURS)], _DASHES[k % len(_DASHES)]
 
 
 def _line(hull: Hull, x: Scale, y: Scale, colour: str, dash: str, width: float) -> str:
@@ -111,24 +113,36 @@ def _line(hull: Hull, x: Scale, y: Scale, colour: str, dash: str, width: float) 
 
 
 def _models(comparison: Comparison, x: Scale, y: Scale) -> str:
-    """Dots, best first; a name that would cover an earlier one is left to the tooltip."""
-    parts, boxes = [], list[tuple[float, float, float, float]]()
-    for model in comparison.details.singles:
-        px, py = x(model.cost_usd_per_1k or 0.0), y(model.quality)
+    """A dot for every model, and its name where it covers no other; the tooltip always has it."""
+    corners = {model.model for model in comparison.baselines.zero_router.curve}
+    models = sorted(comparison.details.singles, key=lambda model: model.model not in corners)
+    places = [(x(model.cost_usd_per_1k or 0.0), y(model.quality)) for model in models]
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in places]
+    parts = []
+    for model, (px, py) in zip(models, places, strict=True):
         tip = f"{model.model}: quality {model.quality:.3f}, {model.cost_usd_per_1k:.3g} USD per 1,000"
         dot = element("circle", element("title", escape(tip)), cx=px, cy=py, r=4, fill="currentColor")
         parts.append(dot)
         label = model.model if len(model.model) <= 28 else model.model[:27] + "…"
-        width = 6.2 * len(label)
-        start = px + 7 if px + 7 + width < WIDTH - _RIGHT else px - 7 - width
-        box = (start, py - 9, start + width, py + 5)
-        if not any(_overlap(box, other) for other in boxes):
-            boxes.append(box)
-            parts.append(text(label, start, py + 4, font_size=11, fill_opacity=0.85))
+        box = _free_box(px, py, 6.0 * len(label), taken)
+        if box is not None:
+            taken.append(box)
+            parts.append(text(label, box[0], box[3] - 3, font_size=11))
     return "".join(parts)
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+def _free_box(px: float, py: float, width: float, taken: list[_Box]) -> _Box | None:
+    """Where a label beside a dot covers nothing: below right, above right, then the same to the left."""
+    for left in (px + 6, px - 6 - width):
+        for top in (py + 1, py - 15, py - 7):
+            box = (left, top, left + width, top + 14)
+            inside = left >= _LEFT and left + width <= WIDTH - _RIGHT
+            if inside and not any(_overlap(box, other) for other in taken):
+                return box
+    return None
+
+
+def _overlap(a: _Box, b: _Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
@@ -148,5 +162,5 @@ def _legend(names: tuple[str, ...]) -> str:
         at = _TOP + 14 + 22 * row
         ends = [(start, at), (start + 30, at)]
         parts.append(polyline(ends, stroke=colour, stroke_width=2.5, stroke_dasharray=dash or "none"))
-        parts.append(text(name, start + 38, at + 4))
+        parts.append(text(name if len(name) <= 24 else "…" + name[-23:], start + 38, at + 4))
     return "".join(parts)

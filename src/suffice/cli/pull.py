@@ -38,7 +38,7 @@ def _pull(
         _list(as_json)
         return
     names = tuple(KNOWN) if name == "all" else (name,)
-    done = [_one(one, source, file) for one in names]
+    done = [fetch(one, source, file) for one in names]
     if as_json:
         print_json({"models": done})
         return
@@ -47,7 +47,8 @@ def _pull(
         console.print(f"[bold]{one.name}[/] {how}: {one.path}", highlight=False, soft_wrap=True)
 
 
-def _one(name: str, source: str | None, file: Path | None) -> Pulled:
+def fetch(name: str, source: str | None = None, file: Path | None = None) -> Pulled:
+    """`pull` with progress bars, and what did not work said on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=notes, transient=True) as bars:
         bar = bars.add_task(name, total=None)

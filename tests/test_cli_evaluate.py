@@ -1,0 +1,255 @@
+"""`suffice evaluate` and `suffice train` on small files, and the page they write."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from suffice import routers
+from suffice.cli import evaluate as evaluate_command
+from suffice.cli import train as train_command
+from suffice.cli.data import json_value, write_atomically
+from suffice.errors import ConfigError, DataError, UnknownModel
+from suffice.evaluation import Comparison, evaluate
+from suffice.outcomes import Outcomes
+from suffice.reports import advice, page, table
+from suffice.reports.plot import plot
+from suffice.reports.svg import Scale, element
+from suffice.types import Query
+
+MODELS = ("small", "medium <b>", "large")
+
+
+def outcomes(n: int = 80, *, costs: bool = True, start: int = 0) -> Outcomes:
+    rng = np.random.default_rng(start)
+    quality = (rng.random((n, 3)) < np.array([0.3, 0.6, 0.8])).astype(float)
+    queries = [Query(text=f"question {start + i} about {'sums' if i % 2 else 'poems'}") for i in range(n)]
+    cost = np.tile([0.0001, 0.001, 0.01], (n, 1)) if costs else None
+    return Outcomes.from_arrays(queries, MODELS, quality, cost_usd=cost)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.jsonl"
+    outcomes().write(path)
+    return path
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    evaluate_command.register(app)
+    train_command.register(app)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+class TestEvaluate:
+    def test_split_table_json_and_page(self, data: Path, tmp_path: Path) -> None:
+        figures, html = tmp_path / "out" / "figures.json", tmp_path / "page.html"
+        found = run(
+            "evaluate", "--data", data, "--routers", "random,strongest", "--json", figures, "--html", html
+        )
+        assert found.exit_code == 0, found.output
+        for words in ("random", "strongest", "Best single", "Zero router", "Oracle", "AIQ", "value_usd"):
+            assert words in found.stdout
+        comparison = msgspec.json.decode(figures.read_bytes(), type=Comparison)
+        assert set(comparison.routers) == {"random", "strongest"}
+        assert comparison.n_train + comparison.n_test == 80
+        assert html.read_text("utf-8").startswith("<!doctype html>")
+
+    def test_train_and_test_files(self, tmp_path: Path) -> None:
+        outcomes(60).write(tmp_path / "a.csv")
+        outcomes(50, start=100).write(tmp_path / "b.parquet")
+        found = run(
+            "evaluate", "--train", tmp_path / "a.csv", "--test", tmp_path / "b.parquet",
+            "--routers", "random", "--pair", "large,small", "--json", tmp_path / "c.json",
+        )  # fmt: skip
+        assert found.exit_code == 0, found.output
+        assert "APGR" in found.stdout
+        figures = json.loads((tmp_path / "c.json").read_bytes())
+        assert (figures["n_train"], figures["n_test"]) == (60, 50)
+        assert set(figures["routers"]["random"]["pair"]) == {"apgr", "cpt50", "cpt80"}
+
+    def test_models_from_a_file_seeds_and_where(self, tmp_path: Path) -> None:
+        path = tmp_path / "data.csv"
+        rows = ["query_id,query,model,score,cost_usd,contaminated"]
+        for i in range(60):
+            rows += [f"{i},text {i},{m},{(i * k) % 2},{0.001 * k},{str(i < 10).lower()}" for m, k in _TWO]
+        path.write_text("\n".join(rows))
+        names = tmp_path / "models.txt"
+        names.write_text("# the pair\nlarge\n\nsmall\n")
+        found = run(
+            "evaluate", "--data", path, "--models", f"@{names}", "--seeds", 2, "--routers", "random",
+            "--where", "contaminated=false", "--json", tmp_path / "c.json",
+        )  # fmt: skip
+        assert found.exit_code == 0, found.output
+        figures = json.loads((tmp_path / "c.json").read_bytes())
+        assert figures["models"] == ["large", "small"]
+        assert figures["n_train"] + figures["n_test"] == 50
+        assert [part["seed"] for part in figures["details"]["seeds"]] == [0, 1]
+        assert "2 splits" in found.stdout
+
+    def test_prices(self, tmp_path: Path) -> None:
+        base = outcomes(60, costs=False)
+        tokens = np.full(base.quality.shape, 100.0)
+        path, prices = tmp_path / "data.parquet", tmp_path / "prices.csv"
+        Outcomes.from_arrays(
+            base.queries, MODELS, base.quality, prompt_tokens=tokens, completion_tokens=tokens
+        ).write(path)
+        prices.write_text("model,usd_per_mtok_in,usd_per_mtok_out\nsmall,1,1\nlarge,10,20\nmedium <b>,2,2\n")
+        found = run(
+            "evaluate",
+            "--data",
+            path,
+            "--routers",
+            "random",
+            "--prices",
+            prices,
+            "--json",
+            tmp_path / "c.json",
+        )
+        assert found.exit_code == 0, found.output
+        assert json.loads((tmp_path / "c.json").read_bytes())["cost_range_usd_per_1k"] == pytest.approx(
+            [0.2, 3]
+        )
+
+    def test_warns_of_leaks(self, data: Path) -> None:
+        found = run("evaluate", "--train", data, "--test", data, "--routers", "random")
+        assert "80 test queries stand in the training data too" in found.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--train", "a.csv"],
+            ["--data", "a.csv", "--test", "b.csv"],
+            [],
+            ["--data", "a.csv", "--split", "1.5"],
+            ["--data", "a.csv", "--seeds", "0"],
+        ],
+    )
+    def test_misuse_ends_with_2(self, arguments: list[str]) -> None:
+        assert run("evaluate", *arguments).exit_code == 2
+
+    def test_misused_options(self, data: Path) -> None:
+        for extra in (["--pair", "large"], ["--models", "@nowhere.txt"], ["--where", "x"]):
+            assert run("evaluate", "--data", data, *extra).exit_code == 2
+
+    def test_errors_are_ours(self, data: Path) -> None:
+        assert isinstance(run("evaluate", "--data", "nowhere.csv").exception, DataError)
+        assert isinstance(run("evaluate", "--data", data, "--models", "huge").exception, UnknownModel)
+
+    def test_nothing_is_left_of_a_broken_write(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text("before")
+        with pytest.raises(UnicodeEncodeError):
+            write_atomically(tmp_path / "a.json", "\ud800")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+        assert (tmp_path / "a.json").read_text() == "before"
+
+
+_TWO = (("large", 1), ("small", 2))
+
+
+class TestTrain:
+    def test_trains_saves_and_loads(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "router"
+        found = run("train", "knn", "--data", data, "--set", "k=7", "--out", out)
+        assert found.exit_code == 0, found.output
+        assert "80 queries, 3 arms" in found.stdout
+        assert "AIQ" in found.stdout
+        router = routers.load(out)
+        assert router.arms == MODELS
+        assert router.k == 7  # type: ignore[attr-defined]
+        assert routers.read_manifest(out).trained_at is not None
+        queries = [Query(text="question about sums")]
+        assert routers.load_cost_model(out).costs(queries) == pytest.approx(np.array([[0.0001, 0.001, 0.01]]))
+        assert np.isnan(routers.load_latency_model(out).latencies(queries)).all()
+
+    def test_json_alone(self, data: Path, tmp_path: Path) -> None:
+        found = run(
+            "train", "random", "--data", data, "--models", "small,large", "--out", tmp_path / "r", "--json"
+        )
+        facts = json.loads(found.stdout)
+        assert facts["arms"] == ["small", "large"]
+        assert facts["cross_validation"]["apgr"] is not None
+
+    def test_writes_over_a_router_and_nothing_else(self, data: Path, tmp_path: Path) -> None:
+        out = tmp_path / "router"
+        assert run("train", "random", "--data", data, "--out", out).exit_code == 0
+        assert run("train", "fixed", "--data", data, "--out", out).exit_code == 0
+        assert routers.read_manifest(out).router == "fixed"
+        other = tmp_path / "photos"
+        other.mkdir()
+        (other / "cat.png").write_bytes(b"")
+        assert isinstance(run("train", "fixed", "--data", data, "--out", other).exception, ConfigError)
+        assert isinstance(run("train", "fixed", "--data", data, "--out", data).exception, ConfigError)
+
+    def test_unknown_parameter(self, data: Path, tmp_path: Path) -> None:
+        found = run("train", "fixed", "--data", data, "--set", "colour=red", "--out", tmp_path / "r")
+        assert isinstance(found.exception, ConfigError)
+        assert not (tmp_path / "r").exists()
+
+    def test_values_are_json_or_text(self) -> None:
+        assert [json_value(text) for text in ("7", "true", "[1, 2]", "words")] == [7, True, [1, 2], "words"]
+
+
+class TestReports:
+    def test_names_are_escaped(self) -> None:
+        found = page(evaluate(outcomes(), outcomes(start=500), ["strongest"]), "A & B")
+        assert "medium &lt;b&gt;" in found
+        assert "<b>" not in found
+        assert "A &amp; B" in found
+        for outside in ("http://", "https://", "<script", "url("):
+            assert outside not in found.replace("http://www.w3.org/2000/svg", "")
+
+    def test_plot_is_svg_with_every_line_and_dot(self) -> None:
+        comparison = evaluate(outcomes(), outcomes(start=500), ["strongest", "random"])
+        drawn = plot(comparison)
+        assert drawn is not None
+        tree = ET.fromstring(drawn)
+        space = "{http://www.w3.org/2000/svg}"
+        assert tree.get("role") == "img"
+        assert tree.find(f"{space}desc") is not None
+        assert len(tree.findall(f"{space}circle")) == 3
+        assert len(tree.findall(f"{space}polyline")) == 2 * (2 + 1)  # lines and legend, with the zero router
+        for line in tree.findall(f"{space}polyline"):
+            for point in (line.get("points") or "").split():
+                x, y = map(float, point.split(","))
+                assert 0 <= x <= 960
+                assert 0 <= y <= 560
+
+    def test_without_costs(self) -> None:
+        comparison = evaluate(
+            outcomes(costs=False), outcomes(start=500, costs=False), ["strongest"], pair=("large", "small")
+        )
+        assert plot(comparison) is None
+        assert "no cost-quality plot" in page(comparison)
+        head = table(comparison).head
+        assert "APGR" in head
+        assert "AIQ" not in head
+        assert "--prices" in advice(comparison)
+
+    def test_rows_fit_the_head(self) -> None:
+        found = table(evaluate(outcomes(), outcomes(start=500), ["random", "strongest"]))
+        assert found.routers[0][0] == "strongest"
+        assert {len(row) for row in (*found.routers, *found.baselines)} == {len(found.head)}
+        assert [row[0] for row in found.baselines] == ["Random", "Best single", "Zero router", "Oracle"]
+
+    def test_scales(self) -> None:
+        even = Scale(low=0, high=10, start=100, end=0)
+        assert [even(0), even(5), even(10)] == [100, 50, 0]
+        assert even.ticks() == [0, 2, 4, 6, 8, 10]
+        log = Scale(low=0.5, high=20, start=0, end=1, is_log=True)
+        assert log.ticks() == pytest.approx([0.5, 1, 2, 5, 10, 20])
+        assert log(10**0.5) == pytest.approx(0.5)
+
+    def test_element(self) -> None:
+        assert (
+            element("a", "x", class_="n", stroke_width=1 / 3) == '<a class="n" stroke-width="0.333333">x</a>'
+        )

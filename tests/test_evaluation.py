@@ -222,6 +222,8 @@ class TestSweep:
         rng = np.random.default_rng(seed)
         scores = rng.integers(0, 4, (6, 3)) / 4
         costs = rng.integers(1, 4, (6, 3)) / 100
+        scores[rng.random(scores.shape) < 0.1] = np.nan
+        costs[rng.random(costs.shape) < 0.1] = np.nan
         values = np.array([0.0, 0.01, 0.04, 0.3, np.inf])
         found = choices(scores, costs, values, ("b", "c", "a"))
         context = PolicyContext(arms=("b", "c", "a"))
@@ -371,6 +373,15 @@ class TestHarness:
         assert len(set(resolve(["all", "knn"]))) == len(resolve(["all", "knn"]))
         with pytest.raises(ConfigError, match="no router is named"):
             resolve([])
+
+    def test_nothing_to_learn_from(self) -> None:
+        quality = np.ones((4, 3))
+        quality[[0, 1, 2, 3], [0, 1, 2, 0]] = np.nan
+        gaps = Outcomes.from_arrays(list("abcd"), MODELS, quality)
+        with pytest.raises(DataError, match="training queries is known for all 3"):
+            evaluate(gaps, table(10, costs=False), ["random"], models=MODELS)
+        with pytest.raises(DataError):
+            evaluate(table(1), table(10, start=50), ["random"])
 
     def test_nothing_to_test_on(self) -> None:
         bare = Outcomes.from_arrays(["a"], MODELS, [[np.nan] * 3])

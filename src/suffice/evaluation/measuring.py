@@ -46,14 +46,14 @@ def measure(
 
 
 def pair_result(truth: Truth, scores: FloatArray, pair: tuple[str, str] | None) -> PairResult | None:
-    """APGR and CPT; None without a pair, or where the strong model is not better on these queries."""
+    """APGR and CPT; None without a pair, a known score of both, or a strong model that is better here."""
     if pair is None:
         return None
     strong, weak = (truth.models.index(model) for model in pair)
     qualities = truth.quality[:, strong], truth.quality[:, weak]
-    if not qualities[0].mean() > qualities[1].mean():
-        return None
     difference = scores[:, strong] - scores[:, weak]
+    if not qualities[0].mean() > qualities[1].mean() or np.isnan(difference).any():
+        return None
     return PairResult(
         apgr=apgr(difference, *qualities),
         cpt50=cpt(difference, *qualities, target=0.5),

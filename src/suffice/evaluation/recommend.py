@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from suffice.errors import DataError
 from suffice.evaluation.comparison import CrossValidated, Recommendation, RouterResult
 from suffice.evaluation.fitting import costs_of, fitted, scores_of
 from suffice.evaluation.measuring import Measured, measure
@@ -45,10 +46,20 @@ class Predictions:
         train : the compared models on the training queries
         costs : whether costs are compared
         n_folds : at least 2; equal texts fall into one fold
+
+        Raises
+        ------
+        DataError
+            If there are too few training queries, or none is known for every model.
         """
         self._train, self._pair, self._embedder, self._seed = train, pair, embedder, seed
         self._folds = _folds(train, n_folds, seed)
         self._complete = is_complete(train, costs=costs)
+        if not self._complete.any():
+            raise DataError(
+                f"none of {train.n_queries} training queries is known for all {train.n_arms} models: name "
+                "fewer with --models"
+            )
         self._truth = truth_of(train.select(rows=self._complete), costs=costs)
         self._costs = self._predicted_costs() if costs else None
 
@@ -150,6 +161,6 @@ def recommendation(router: str, value_usd: float | None, result: RouterResult) -
 
 def _folds(train: Outcomes, n_folds: int, seed: int) -> IntArray:
     """(n,): the fold of every query."""
-    n = min(n_folds, train.n_queries)
+    n = max(2, min(n_folds, train.n_queries))
     shares: Sequence[float] = [1 / n] * n
     return assign(train.queries, shares, seed=seed, by="row")

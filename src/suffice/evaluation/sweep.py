@@ -70,7 +70,7 @@ def choices(scores: FloatArray, costs: FloatArray, values: FloatArray, models: S
 
     Parameters
     ----------
-    scores, costs : shape (n, K)
+    scores, costs : shape (n, K); NaN is unknown and ranks last
     values : shape (V,), USD; infinity takes the best score and, of equals, the cheapest
     models : (K,)
 
@@ -78,16 +78,19 @@ def choices(scores: FloatArray, costs: FloatArray, values: FloatArray, models: S
     -------
     shape (V, n)
     """
-    known = np.nan_to_num(scores, nan=-np.inf)
+    known = np.where(np.isnan(scores), -np.inf, scores)
     names = np.argsort(np.argsort(np.array(models, dtype=object)))
     order = np.lexsort((np.broadcast_to(names, scores.shape), costs, -known), axis=-1)
-    ranked = np.take_along_axis(known, order, axis=1)
+    ranked = np.take_along_axis(scores, order, axis=1)
     paid = np.take_along_axis(costs, order, axis=1)
-    ranked = np.where(np.isinf(ranked), -1e300, ranked)  # so that 0 * score stays a number
     found = np.empty((len(values), len(scores)), dtype=np.intp)
     for row, value in enumerate(values):
-        utility = ranked if np.isinf(value) else value * ranked - paid
-        found[row] = np.take_along_axis(order, utility.argmax(axis=1)[:, None], axis=1)[:, 0]
+        if np.isinf(value):
+            found[row] = order[:, 0]
+            continue
+        utility = -paid if value == 0 else value * ranked - paid
+        first = np.where(np.isnan(utility), -np.inf, utility).argmax(axis=1)
+        found[row] = np.take_along_axis(order, first[:, None], axis=1)[:, 0]
     return found
 
 

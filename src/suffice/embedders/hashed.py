@@ -237,17 +237,25 @@ def _powers(n: int) -> tuple[_Hashes, _Hashes]:
     return np.cumprod(forth), np.cumprod(back)
 
 
-_ASCII_CLASSES: Final = np.array([chr(point).isalnum() for point in range(128)], np.uint8)
+def _class_table(n: int) -> NDArray[np.uint8]:
+    """(n,): the word class of the first n code points."""
+    categories = [unicodedata.category(chr(point)) for point in range(n)]
+    table = np.array([_CLASS_OF.get(category[0], 2) for category in categories], np.uint8)
+    table[ord("_")] = 1
+    return table
+
+
+_CLASS_OF: Final = {"L": 1, "N": 1, "M": 1, "Z": 0, "C": 0}
+"""Letters, digits and marks make words, separators and controls none, others are words by themselves."""
+
+_ASCII_CLASSES: Final = _class_table(128)
 
 
 @functools.cache
 def _plane_classes() -> NDArray[np.uint8]:
-    """(65536,): the word class of every code point of the basic plane; the last stands for all above.
-
-    Letters, digits and marks make words; what lies above (emoji, rare Han) are words by themselves.
-    """
-    found = np.array([unicodedata.category(chr(point))[0] in "LNM" for point in range(1 << 16)], np.uint8)
+    """(65536,): of the basic plane; the last stands for all above, emoji and rare Han."""
+    table = _class_table(1 << 16)
     for low, high in _SPACELESS:
-        found[low : high + 1] *= 2
-    found[0xFFFF] = 2
-    return found
+        table[low : high + 1][table[low : high + 1] == 1] = 2
+    table[0xFFFF] = 2
+    return table

@@ -21,10 +21,11 @@ def ranked(context: PolicyContext, shape: tuple[int, int], *keys: FloatArray | B
     Before all keys eligible plans come first; after them names decide, so that the order in which
     plans are given never does.
     """
-    columns: list[NDArray[Any]] = [np.broadcast_to(_name_ranks(context.arms), shape)]
-    columns += [np.asarray(np.broadcast_to(key, shape)) for key in reversed(keys)]
+    columns: list[NDArray[Any]] = [_name_ranks(context.arms, shape[0]), *reversed(keys)]
     if context.eligible is not None:
-        columns.append(~np.broadcast_to(context.eligible, shape))
+        columns.append(~context.eligible)
+    if any(column.shape != shape for column in columns):
+        columns = [np.broadcast_to(column, shape) for column in columns]
     return np.lexsort(columns, axis=-1)
 
 
@@ -79,8 +80,8 @@ def check_number(what: str, value: float, low: float, high: float) -> float:
 
 
 @functools.lru_cache(maxsize=256)
-def _name_ranks(arms: tuple[str, ...]) -> IntArray:
-    ranks = np.empty(len(arms), np.intp)
-    ranks[sorted(range(len(arms)), key=arms.__getitem__)] = np.arange(len(arms))
-    ranks.setflags(write=False)
-    return ranks
+def _name_ranks(arms: tuple[str, ...], n: int) -> IntArray:
+    """(n, P): the place of each plan's name in alphabetical order."""
+    ranks = np.empty((1, len(arms)), np.intp)
+    ranks[0, sorted(range(len(arms)), key=arms.__getitem__)] = np.arange(len(arms))
+    return np.broadcast_to(ranks, (n, len(arms)))

@@ -109,7 +109,7 @@ class KNN(BaseRouter):
         near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k, 3))
         return tuple(
             f"training query {row}, cosine {cosine:.3f}"
-            for row, cosine in zip(near[0], cosines[0], strict=True)
+            for cosine, row in sorted(zip(cosines[0], near[0], strict=True), reverse=True)
         )
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -46,10 +46,10 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
-    message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
+    index: int = 0
+    message: _Message | None = None
     logprobs: dict[str, Any] | None = None
 
 
@@ -57,13 +57,16 @@ class Reply(msgspec.Struct, gc=False):
     """A chat completion, or one chunk of a streamed one."""
 
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: _Usage | msgspec.UnsetType | None = msgspec.UNSET
     error: Any = None
     object: str | None = None
 
 
-_decoder: Final = msgspec.json.Decoder(Reply)
+_decode: Final = msgspec.json.Decoder(Reply).decode
+_UNSET: Final = msgspec.UNSET
 _NULL_USAGE: Final = b',"usage":null'
+_NULL_USAGE_LAST: Final = b',"usage":null}'
+_N_LAST: Final = len(_NULL_USAGE_LAST)
 
 
 def read_reply(data: bytes, *, candidate: str, secret: str | None = None) -> Reply:
@@ -77,7 +80,7 @@ def read_reply(data: bytes, *, candidate: str, secret: str | None = None) -> Rep
         If it is an error object.
     """
     try:
-        reply = _decoder.decode(data)
+        reply = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reply = _lenient(_decoded(data, candidate), candidate)
     if reply.error is not None:
@@ -97,7 +100,7 @@ def _decoded(data: bytes, candidate: str) -> Any:
 def usage_of(reply: Reply) -> Usage | None:
     """What the reply says was used; None if it says nothing."""
     usage = reply.usage
-    if usage is None:
+    if usage is None or isinstance(usage, msgspec.UnsetType):
         return None
     into, out = usage.prompt_tokens_details, usage.completion_tokens_details
     cached = into.cached_tokens if into is not None else None
@@ -139,42 +142,59 @@ class ChunkReader:
 
     def read(self, event: bytes) -> Sequence[Chunk]:
         """The chunk in one event's data; raises as `read_reply` does."""
-        reply = read_reply(event, candidate=self._candidate, secret=self._secret)
-        usage = None
-        if b'"usage"' in event:
-            usage = usage_of(reply)
-            if not self._keeps_usage:
-                event = _without_usage(event, reply, self._candidate)
-        text, has_content, finish_reason, logprobs = "", False, None, None
-        for choice in reply.choices:
+        # The usual chunk costs one decode and one Chunk: this runs for every token of every stream.
+        try:
+            reply = _decode(event)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            reply = read_reply(event, candidate=self._candidate, secret=self._secret)
+        choices = reply.choices
+        if reply.usage is None and not self._keeps_usage:
+            event = _without_null_usage(event)
+        if not choices or reply.error is not None:
+            reply = read_reply(event, candidate=self._candidate, secret=self._secret)
+        elif reply.usage is None or reply.usage is _UNSET:
+            choice = choices[0]
             delta = choice.delta
-            if delta is not None:
-                if delta.content:
-                    has_content = True
-                    if choice.index == 0:
-                        text = delta.content
-                elif _says_something(delta):
-                    has_content = True
+            if (
+                delta is not None
+                and delta.content
+                and choice.finish_reason is None
+                and choice.logprobs is None
+                and choice.index == 0
+                and len(choices) == 1
+            ):
+                return (Chunk(data=event, text=delta.content, has_content=True),)
+        usage = usage_of(reply)
+        if usage is not None and not self._keeps_usage:
+            event = _without_usage(event, self._candidate) if choices else b""
+        return (self._any_chunk(event, choices, usage),)
+
+    def _any_chunk(self, event: bytes, choices: Sequence[_Choice], usage: Usage | None) -> Chunk:
+        text, has_content, finish_reason, logprobs = "", False, None, None
+        for choice in choices:
+            if choice.delta is not None and _says_something(choice.delta):
+                has_content = True
+                if choice.index == 0:
+                    text = choice.delta.content or ""
             if choice.finish_reason is not None:
                 finish_reason = choice.finish_reason
                 self.has_finished = True
             if choice.logprobs is not None and choice.index == 0:
                 logprobs = token_logprobs(choice.logprobs)
-        return (
-            Chunk(
-                data=event,
-                text=text,
-                has_content=has_content,
-                usage=usage,
-                finish_reason=finish_reason,
-                logprobs=logprobs,
-            ),
+        return Chunk(
+            data=event,
+            text=text,
+            has_content=has_content,
+            usage=usage,
+            finish_reason=finish_reason,
+            logprobs=logprobs,
         )
 
 
 def _says_something(delta: _Message) -> bool:
     return bool(
-        delta.tool_calls
+        delta.content
+        or delta.tool_calls
         or delta.reasoning_content
         or delta.reasoning
         or delta.refusal
@@ -183,15 +203,17 @@ def _says_something(delta: _Message) -> bool:
     )
 
 
-def _without_usage(event: bytes, reply: Reply, candidate: str) -> bytes:
-    """The chunk as a client that did not ask for usage expects it; empty if nothing else is in it."""
-    if reply.usage is None:
-        # A quote inside a JSON string is escaped, so this can only be a field.
-        return event.replace(_NULL_USAGE, b"")
-    if not reply.choices:
-        return b""
+def _without_null_usage(event: bytes) -> bytes:
+    """The chunk as a client that did not ask for usage expects it."""
+    if event[-_N_LAST:] == _NULL_USAGE_LAST:
+        return event[:-_N_LAST] + b"}"
+    # A quote inside a JSON string is escaped, so this can only be a field.
+    return event.replace(_NULL_USAGE, b"")
+
+
+def _without_usage(event: bytes, candidate: str) -> bytes:
     chunk = _decoded(event, candidate)
-    del chunk["usage"]
+    chunk.pop("usage", None)
     return msgspec.json.encode(chunk)
 
 

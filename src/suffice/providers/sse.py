@@ -50,15 +50,21 @@ class SseParser:
         """
         if not self._began:
             data = self._without_bom(data)
-        if self._is_after_cr or b"\r" in data:
+        # `find`, not `in`: for bytes, `in` raises and swallows an exception inside.
+        if self._is_after_cr or data.find(b"\r") >= 0:
             data = self._with_lf_only(data)
         if self._pending:
-            if b"\n\n" not in data and not (data.startswith(b"\n") and self._pending[-1].endswith(b"\n")):
+            starts_blank = data[:1] == b"\n" and self._pending[-1][-1:] == b"\n"
+            if not starts_blank and data.find(b"\n\n") < 0:
                 self._keep(data)
                 return []
             data = b"".join((*self._pending, data))
             self._pending.clear()
             self._pending_bytes = 0
+        if len(data) <= self._max_event_bytes and data[-2:] == b"\n\n":
+            events = _usual(data)
+            if events is not None:
+                return events
         *blocks, rest = data.split(b"\n\n")
         if rest:
             self._keep(rest)
@@ -66,9 +72,7 @@ class SseParser:
         for block in blocks:
             if len(block) > self._max_event_bytes:
                 raise self._too_long()
-            if block.startswith(b"data: ") and b"\n" not in block:
-                events.append(block[6:])
-            elif (event := _event(block)) is not None:
+            if (event := _event(block)) is not None:
                 events.append(event)
         return events
 
@@ -110,6 +114,18 @@ class SseParser:
         return ProviderGarbage(
             f"an event of the stream is longer than {self._max_event_bytes:,} bytes", candidate=self._label
         )
+
+
+def _usual(data: bytes) -> list[bytes] | None:
+    """The events of `data: ...` and blank lines in turn; None if there is anything else."""
+    if data.find(b"\n") == len(data) - 2:
+        return [data[6:-2]] if data[:6] == b"data: " else None
+    lines = data.split(b"\n")
+    lines.pop()
+    if any(lines[1::2]):
+        return None
+    events = [line[6:] for line in lines[::2] if line[:6] == b"data: "]
+    return events if len(events) * 2 == len(lines) else None
 
 
 def _event(block: bytes) -> bytes | None:

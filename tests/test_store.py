@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
@@ -268,9 +269,9 @@ def test_sums_are_exact(costs: list[Decimal]) -> None:
 
 
 @given(cost=st.decimals(min_value=0, max_value=9_000_000, allow_nan=False, allow_infinity=False))
-def test_finer_than_a_pico_dollar_is_rounded_to_the_nearest(cost: Decimal) -> None:
+def test_finer_than_a_pico_dollar_is_rounded_down(cost: Decimal) -> None:
     pico = to_pico(cost)
-    assert abs(Decimal(pico) / 10**12 - cost) <= Decimal("5e-13")
+    assert 0 <= Fraction(cost) - Fraction(pico, 10**12) < Fraction(1, 10**12)
     assert Decimal(usd_text(pico)) == Decimal(pico).scaleb(-12)
 
 

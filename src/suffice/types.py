@@ -2,7 +2,8 @@
 
 Values are frozen `msgspec.Struct`s rather than dataclasses: one is built several times per
 request, they cost a tenth of a frozen dataclass to build, and the store and the gateway encode them
-as they are. Money is `Decimal` here; float64 only inside arrays.
+as they are. Those built per request hold no cycles and say `gc=False`: the collector
+never walks them. Money is `Decimal` here; float64 only inside arrays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FINEST: Final = Decimal("1e-12")
 """USD; an hourly price divides into endless decimals, a price by the token does not."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one call used. None is unknown and never 0."""
 
     prompt_tokens: int | None = None
@@ -124,7 +125,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return not self.capabilities or capability in self.capabilities
 
 
-class Constraints(msgspec.Struct, frozen=True, kw_only=True):
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the chosen plan must keep to, whatever the policy."""
 
     max_cost_usd: Decimal | None = None
@@ -133,7 +134,7 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True):
     """Allowed candidates; empty allows all."""
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
+class Query(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is asked. Routers read `text`; models are sent `messages`."""
 
     text: str
@@ -177,7 +178,7 @@ def content_text(content: Any) -> str:
     return ""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class Options(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How to answer: every field of a chat-completions request but its messages and model."""
 
     fields: Mapping[str, Any] = {}
@@ -203,7 +204,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-class TokenLogprob(msgspec.Struct, frozen=True):
+class TokenLogprob(msgspec.Struct, frozen=True, gc=False):
     """One generated token; natural logs. `top` holds (token, logprob) of the likeliest."""
 
     token: str
@@ -211,7 +212,7 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: tuple[tuple[str, float], ...] = ()
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a candidate said, and what it took."""
 
     content: str
@@ -229,7 +230,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The OpenAI-shaped response as it goes to the client; None until somebody needs it."""
 
 
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One piece of a streamed answer.
 
     `data` is the JSON of an OpenAI `chat.completion.chunk`, without framing; empty for a piece that
@@ -256,7 +257,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """(n,): in words."""
 
 
-class Versions(msgspec.Struct, frozen=True, kw_only=True):
+class Versions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a decision was made with, so that it can be made again."""
 
     router: str = ""
@@ -265,7 +266,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     prices: str = ""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which plan answers, and everything that was known when it was chosen."""
 
     plan: str
@@ -293,7 +294,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return values[self.arms.index(candidate)]
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call to one candidate, answered or not."""
 
     candidate: str
@@ -304,7 +305,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: Decimal | None = None
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """On whose behalf: taken from the key, never from the body."""
 
     tenant: str = "default"
@@ -313,7 +314,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this caller agreed to have queries and answers stored."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is kept of one request."""
 
     id: str

@@ -5,13 +5,13 @@ spent on the digits of scores.
 
 Money is kept as whole pico-dollars (1e-12 USD). A price has at most six decimals per million tokens, so
 the cost of a call priced by the token is a whole number of pico-dollars and sums are exact; a call priced by
-machine time is rounded to the nearest one.
+machine time is rounded down to one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from math import isfinite
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -19,9 +19,9 @@ import msgspec
 
 from suffice.types import Record
 
-_PICO: Final = Decimal(10**12)
-_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
-_LARGEST: Final = 2**63 - 1
+PICO: Final = Decimal("1E+12")
+_WIDE: Final = Context(prec=60)
+LARGEST: Final = 2**63 - 1
 
 GROUPS: Final = ("candidate", "tenant", "key_id", "user", "day")
 """What spend can be summed by."""
@@ -66,8 +66,8 @@ class Sink(Protocol):
         """Start a transaction; a durable one survives a power cut once `commit` returns."""
         ...
 
-    def insert(self, rows: Sequence[Row]) -> int:
-        """Write rows; returns how many were new (a known id is not written again)."""
+    def insert(self, values: Sequence[Any]) -> int:
+        """Write rows, given end to end; returns how many were new (a known id is not written again)."""
         ...
 
     def settle(self, settled: Amount, lost: dict[str, Amount]) -> None:
@@ -90,7 +90,7 @@ class Sink(Protocol):
 
 
 def to_pico(usd: Decimal) -> int:
-    """Whole pico-dollars, rounded half to even.
+    """Whole pico-dollars, rounded down.
 
     Raises
     ------
@@ -98,13 +98,10 @@ def to_pico(usd: Decimal) -> int:
         If the amount is negative, not finite, or above 9.2 million USD.
     """
     try:
-        scaled = _EXACT.multiply(usd, _PICO)
-        pico = int(scaled)
-        if pico != scaled:
-            pico = int(_EXACT.to_integral_value(scaled))
-    except (InvalidOperation, OverflowError) as error:
+        pico = int(usd * PICO)
+    except (ArithmeticError, ValueError) as error:  # not a number, or infinite
         raise ValueError(f"{usd} is not an amount of money") from error
-    if not 0 <= pico <= _LARGEST:
+    if pico < 0 or pico > LARGEST:
         raise ValueError(f"{usd} USD is not what a call can cost; expected 0 to 9.2 million")
     return pico
 
@@ -115,7 +112,7 @@ def usd_text(pico: int) -> str:
     >>> usd_text(1_500_000)
     '0.0000015'
     """
-    text = f"{_EXACT.divide(Decimal(pico), _PICO):f}"
+    text = f"{_WIDE.divide(Decimal(pico), PICO):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -126,15 +123,16 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a record cannot hold a {type(value).__name__}")
 
 
-_encode: Final = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_encode_into: Final = msgspec.msgpack.Encoder(enc_hook=_plain).encode_into
 _decoder: Final = msgspec.msgpack.Decoder(Record)
 
 
-def encode(record: Record, cost: int | None) -> Row:
+def encode(record: Record, cost: int | None, scratch: bytearray) -> Row:
     """The row of a record whose cost in pico-dollars was computed before; None if it could not be.
 
     A plain tuple, without None where "" will do, and a bytearray rather than bytes: this runs for every
-    request, and sqlite3 binds nothing else without asking its adapters first.
+    request, and sqlite3 binds nothing else without asking its adapters first. `scratch` is overwritten; one
+    that is used again and again has the right size already.
 
     Raises
     ------
@@ -147,8 +145,9 @@ def encode(record: Record, cost: int | None) -> Row:
         raise ValueError(f"cost_usd is {record.cost_usd}; expected None or 0 to 9.2 million USD")
     if not isfinite(record.created_at):
         raise ValueError(f"created_at is {record.created_at}; expected Unix seconds")
-    if (prompt or 0) > _LARGEST or (completion or 0) > _LARGEST:
+    if (prompt and prompt > LARGEST) or (completion and completion > LARGEST):
         raise ValueError("a token count does not fit 64 bits")
+    _encode_into(record, scratch)
     return (
         record.id,
         record.created_at,
@@ -161,7 +160,7 @@ def encode(record: Record, cost: int | None) -> Row:
         None if baseline is None else to_pico(baseline),
         prompt,
         completion,
-        bytearray(_encode(record)),
+        scratch[:],
     )
 
 

@@ -33,6 +33,7 @@ def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = OFF")  # it would zero every new page
             connection.execute("PRAGMA journal_size_limit = 67108864")
             migrate(connection, path)
         except BaseException:

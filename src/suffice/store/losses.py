@@ -8,11 +8,9 @@ import sqlite3
 from suffice.store.base import Amount, usd_text
 from suffice.store.faults import translated
 from suffice.store.sink import note_loss
-from suffice.store.tally import Orphan, orphans
+from suffice.store.tally import RANGE, Orphan, orphans
 
 _log = logging.getLogger(__name__)
-_RANGE = 1 << 63
-"""A tally counts pico-dollars modulo this."""
 
 
 def settle_orphans(connection: sqlite3.Connection, path: str) -> None:
@@ -53,4 +51,4 @@ def _settle(connection: sqlite3.Connection, orphan: Orphan, path: str) -> None:
 
 
 def _difference(appended: Amount, settled: Amount) -> Amount:
-    return Amount(appended.n - settled.n, (appended.pico - settled.pico) % _RANGE)
+    return Amount(appended.n - settled.n, (appended.pico - settled.pico) % RANGE)

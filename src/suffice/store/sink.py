@@ -10,16 +10,22 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from suffice.errors import StoreError
-from suffice.store.base import COLUMNS, Amount, Row
+from suffice.store.base import COLUMNS, Amount
 from suffice.store.faults import translated
 
 _ONE: Final = f"({', '.join('?' * len(COLUMNS))})"
-_STEPS: Final = (64, 16, 4, 1)
-"""Rows per statement. Each step of a statement hands the interpreter to another thread and must win
-it back, so a batch takes few of them; and few lengths keep the statements prepared."""
-_INSERT: Final = {
-    n: f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES {', '.join([_ONE] * n)}" for n in _STEPS
-}
+_INSERTS: Final = tuple(
+    (
+        f"INSERT OR IGNORE INTO records ({', '.join(COLUMNS)}) VALUES {', '.join([_ONE] * n)}",
+        n * len(COLUMNS),
+    )
+    for n in (64, 16, 4, 1)
+)
+"""Statements for so many rows, and the number of their values.
+
+Each step of a statement hands the interpreter to another thread and must win it back, so a batch takes
+few of them; and few lengths keep the statements prepared.
+"""
 
 
 class SqliteSink:
@@ -53,15 +59,14 @@ class SqliteSink:
                 self._is_durable = durable
             self._connection.execute("BEGIN IMMEDIATE")
 
-    def insert(self, rows: Sequence[Row]) -> int:
+    def insert(self, values: Sequence[Any]) -> int:
         with translated(self._path):
             n_before = self._connection.total_changes
             start = 0
-            for n in _STEPS:
-                while len(rows) - start >= n:
-                    flat = [value for row in rows[start : start + n] for value in row]
-                    self._connection.execute(_INSERT[n], flat)
-                    start += n
+            for statement, n_values in _INSERTS:
+                while len(values) - start >= n_values:
+                    self._connection.execute(statement, values[start : start + n_values])
+                    start += n_values
             return self._connection.total_changes - n_before
 
     def settle(self, settled: Amount, lost: dict[str, Amount]) -> None:

@@ -12,6 +12,8 @@ import mmap
 import os
 import secrets
 import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,17 +30,25 @@ except ImportError:  # pragma: no cover - Windows: the store works, kills are no
 _SIZE: Final = 4096
 _MARK: Final = b"suffice tally 1\0"
 _HEADER: Final = struct.Struct("@16s32s")
-_FIRST: Final = 8  # in 8-byte words: after the header
-_TURN: Final = _FIRST
-_SLOTS: Final = (_FIRST + 1, _FIRST + 3)
+_COUNT: Final = struct.Struct("@4q")
+_OFFSET: Final = 64
+RANGE: Final = 1 << 63
+"""Pico-dollars are counted modulo this."""
+
+Mark = Callable[[int, int, int, int], None]
+"""Takes the number of records and their pico-dollars, and both once more.
+
+The words are written in their order. A kill in between leaves two numbers that differ, and then the second
+pair is still the count before, whole; otherwise the first pair is the count of now.
+"""
 
 
 class Counter(Protocol):
     """Counts what was appended."""
 
     token: str
-
-    def add(self, pico: int) -> None: ...
+    mark: Mark
+    """A plain callable, not a method: it is called for every request."""
 
     def close(self, *, is_settled: bool) -> None: ...
 
@@ -48,9 +58,7 @@ class NoTally:
 
     def __init__(self) -> None:
         self.token = secrets.token_hex(16)
-
-    def add(self, pico: int) -> None:
-        """Counts nothing."""
+        self.mark: Mark = _ignore
 
     def close(self, *, is_settled: bool) -> None:
         """Has nothing to close."""
@@ -79,25 +87,10 @@ class Tally:
             fresh.unlink(missing_ok=True)
             raise translate_os(error, str(self.path)) from error
         self._map = mmap.mmap(self._file, _SIZE)
-        self._words = memoryview(self._map).cast("q")
-        self._n = 0
-        self._pico = 0
-        self._words[_TURN] = 0
-
-    def add(self, pico: int) -> None:
-        """Count one record; a kill between any two steps leaves the old or the new pair, never a mix."""
-        self._n = n = self._n + 1
-        self._pico = total = self._pico + pico
-        turn = n & 1
-        slot = _SLOTS[turn]
-        words = self._words
-        words[slot] = n
-        words[slot + 1] = total & 0x7FFFFFFFFFFFFFFF
-        words[_TURN] = turn
+        self.mark: Mark = partial(_COUNT.pack_into, self._map, _OFFSET)
 
     def close(self, *, is_settled: bool) -> None:
         """Let go; the file goes too, unless something is left for the next start to count."""
-        self._words.release()
         self._map.close()
         os.close(self._file)
         if is_settled:
@@ -147,9 +140,13 @@ def _held(path: Path) -> Orphan | None:
         os.close(file)
         return None
     _, token = _HEADER.unpack_from(content)
-    words = struct.unpack(f"@{_SIZE // 8}q", content)
-    slot = _SLOTS[words[_TURN] & 1]
-    return Orphan(path, file, token.decode(), Amount(words[slot], words[slot + 1]))
+    n, pico, n_again, pico_again = _COUNT.unpack_from(content, _OFFSET)
+    appended = Amount(n, pico) if n == n_again else Amount(n_again, pico_again)
+    return Orphan(path, file, token.decode(), appended)
+
+
+def _ignore(n: int, pico: int, n_again: int, pico_again: int) -> None:
+    """Counts nothing."""
 
 
 def tally_for(database: str) -> Counter:

@@ -13,12 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from decimal import Decimal
 from typing import Any, Final
 
 from suffice.errors import StoreError
-from suffice.store.base import Amount, Row, Sink, encode, to_pico
-from suffice.store.tally import Counter
+from suffice.store.base import Amount, Sink, encode, to_pico
+from suffice.store.tally import RANGE, Counter
 from suffice.types import Record
 
 _log = logging.getLogger(__name__)
@@ -43,10 +42,16 @@ class Writer:
     def __init__(self, sink: Sink, tally: Counter, *, max_queued: int = MAX_QUEUED) -> None:
         self._sink = sink
         self._tally = tally
+        self._mark = tally.mark
         self._max_queued = max_queued
+        self._room = max_queued
+        """How many the queue itself may hold, beside the rows of a refused batch."""
         self._queue: deque[tuple[Record, int | None]] = deque()
-        self._rows: list[Row] = []
-        self._rows_pico = 0
+        self._values: list[Any] = []
+        """The rows of the next transaction, end to end."""
+        self._rows = Amount()
+        """How many rows those are, and their cost."""
+        self._scratch = bytearray(1024)
         self._operations: deque[Submitted] = deque()
         self._appending = threading.Lock()
         self._wake = threading.Event()
@@ -57,6 +62,7 @@ class Writer:
         """Lost since the last commit, by reason."""
         self._settled = Amount()
         self.n_appended = 0
+        self._pico_appended = 0
         self.n_committed = 0
         self.n_known = 0
         """Not written because a record of that id was there already."""
@@ -71,19 +77,26 @@ class Writer:
 
     def append(self, record: Record) -> None:
         """Queue a record; never blocks and never raises."""
-        cost = record.cost_usd
-        known = 0 if cost is None else _pico(cost)
-        pico = known or 0
+        usd = record.cost_usd
+        cost: int | None = 0
+        if usd is not None:
+            try:
+                cost = to_pico(usd)
+            except ValueError:
+                cost = None  # the thread will reject the record
         with self._appending:
             if self._is_closing:
                 _log.warning("a record came after the store was closed and is not kept: %s", record.id)
                 return
-            self.n_appended += 1
-            self._tally.add(pico)
-            if len(self._queue) + len(self._rows) >= self._max_queued:
-                self._lose("dropped", pico)
+            self.n_appended = n = self.n_appended + 1
+            if cost:
+                self._pico_appended = (self._pico_appended + cost) % RANGE
+            pico = self._pico_appended
+            self._mark(n, pico, n, pico)
+            if len(self._queue) >= self._room:
+                self._lose("dropped", cost or 0)
                 return
-            self._queue.append((record, known))
+            self._queue.append((record, cost))
         if self._is_idle:
             self._is_idle = False
             self._wake.set()
@@ -108,7 +121,7 @@ class Writer:
 
     @property
     def n_queued(self) -> int:
-        return len(self._queue) + len(self._rows)
+        return len(self._queue) + self._rows.n
 
     def close(self) -> None:
         """Write what is queued, for at most five seconds, and end the thread; may be called twice."""
@@ -158,7 +171,7 @@ class Writer:
             while True:
                 n_due -= self._encode_batch(n_due)
                 is_last = n_due <= 0
-                if self._rows or self._unnoted or operations:
+                if self._values or self._unnoted or operations:
                     self._commit(operations if is_last else [])
                 if is_last:
                     self.fault = None
@@ -172,27 +185,30 @@ class Writer:
 
     def _encode_batch(self, n_due: int) -> int:
         """Turn queued records into rows, up to a full batch; returns how many it took."""
-        n_taken = min(n_due, _BATCH - len(self._rows))
+        n_taken = min(n_due, _BATCH - self._rows.n)
+        n_rows, total = self._rows
         for _ in range(n_taken):
             record, pico = self._queue.popleft()
             try:
-                self._rows.append(encode(record, pico))
-                self._rows_pico += pico or 0
+                self._values += encode(record, pico, self._scratch)
+                n_rows += 1
+                total += pico or 0
             except Exception:  # whatever a caller put in: the others must still be written
                 _log.exception("a record cannot be written and is given up: %s", record.id)
                 with self._appending:
                     self._lose("rejected", pico or 0)
+        self._rows = Amount(n_rows, total)
+        self._room = self._max_queued - n_rows
         return n_taken
 
     def _commit(self, operations: list[Submitted]) -> None:
-        rows, pico = self._rows, self._rows_pico
         with self._appending:
             lost, self._unnoted = self._unnoted, {}
-        settled = _plus(self._settled, Amount(len(rows), pico), *lost.values())
+        settled = _plus(self._settled, self._rows, *lost.values())
         results: list[Outcome] = []
         try:
             self._sink.begin(durable=any(durable for _, durable, _ in operations))
-            n_new = self._sink.insert(rows) if rows else 0
+            n_new = self._sink.insert(self._values) if self._values else 0
             self._sink.settle(settled, lost)
             for operation, _, future in operations:
                 results.append(self._perform(operation, future))
@@ -205,8 +221,9 @@ class Writer:
             raise
         self._settled = settled
         self.n_committed += n_new
-        self.n_known += len(rows) - n_new
-        self._rows, self._rows_pico = [], 0
+        self.n_known += self._rows.n - n_new
+        self._values, self._rows = [], Amount()
+        self._room = self._max_queued
         if self.fault is not None:
             _log.warning("the store takes records again")
         for future, result, error in results:
@@ -252,11 +269,3 @@ class Writer:
 
 def _plus(*amounts: Amount) -> Amount:
     return Amount(sum(amount.n for amount in amounts), sum(amount.pico for amount in amounts))
-
-
-def _pico(usd: Decimal) -> int | None:
-    """None for what is no amount of money: the thread will reject the record, `append` must not."""
-    try:
-        return to_pico(usd)
-    except ValueError:
-        return None

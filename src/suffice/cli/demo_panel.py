@@ -1,4 +1,4 @@
-"""What `suffice demo` asks: a configured panel, else keys and servers, else local models, else a recording."""
+"""What `suffice demo` asks: a configured panel, else what is found, else local models, else a recording."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from suffice.config import DEFAULT_FILE, Config, load
 from suffice.errors import PullError
 from suffice.starter import Panel, Starter
 
-_MAX_TOKENS: Final = 200
 _OWN: Final = frozenset({"local", "ollama", "vllm", "recorded"})
-"""Providers whose answers are known to take `logprobs`, a temperature and a limit."""
+"""Providers whose answers are known to take `logprobs` and a temperature."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,16 +57,16 @@ def set_up(config: Path | None, n_queries: int, out: Console) -> Stage:
         return Stage(config=loaded, file=file, queries=first(QUERIES, n_queries), fields=fields)
     found = starter.look(os.environ, online=True)
     panel = starter.choose(found)
-    if panel is None or len(panel.arms) < 2:
+    if panel is None or panel.kind == "local" or len(panel.arms) < 2:
         panel = _local(found, out)
     if panel is None:
         return _recorded(n_queries, out)
+    say(out, "getting a router from the recorded panel (trained once, then kept) ...")
     return staged(panel, n_queries, out)
 
 
 def staged(panel: Panel, n_queries: int, out: Console, *, speed: float = 1.0) -> Stage:
     """A panel with the router that the recorded panel gives it, made once and then kept."""
-    say(out, "training a router on the recorded panel (kept for next time) ...")
     file, made = starter.prepare(panel, speed=speed)
     return Stage(
         config=load(file),
@@ -85,10 +84,8 @@ def say(out: Console, text: str, style: str = "") -> None:
 
 
 def _fields(providers: Sequence[str]) -> Mapping[str, Any]:
-    """Hosted models may refuse log-probabilities, temperatures and limits: they are asked plainly."""
-    if set(providers) <= _OWN:
-        return {"logprobs": True, "temperature": 0, "max_tokens": _MAX_TOKENS}
-    return {}
+    """Hosted models may refuse log-probabilities and temperatures: they are asked plainly."""
+    return {"logprobs": True, "temperature": 0} if set(providers) <= _OWN else {}
 
 
 def _local(found: starter.Found, out: Console) -> Panel | None:
@@ -112,7 +109,7 @@ def _local(found: starter.Found, out: Console) -> Panel | None:
     except PullError as error:
         say(out, str(error), "yellow")
         return None
-    return starter.local_panel("; ".join(found.seen) or "local models", found.offers)
+    return starter.local_panel("; ".join(found.seen) or "local models", found.offers, as_recorded=True)
 
 
 def _recorded(n_queries: int, out: Console) -> Stage:

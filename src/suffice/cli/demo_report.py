@@ -14,8 +14,7 @@ from suffice.cli.demo_queries import DemoQuery, grade
 from suffice.cli.formats import number, saving, seconds, share, usd
 from suffice.types import Record
 
-_HEAD = f"   {'model':<16}{'score':>6}{'confidence':>12}{'time':>9}{'cost':>13}{'saved':>8}  answer"
-_NOTE = f"   {'':<16}{'':>6}{'(uncalibr.)':>12}"
+_HEAD = f"   {'model':<16}{'score':>6}{'confidence (uncalibrated)':>27}{'time':>9}{'cost':>13}{'saved':>8}"
 _INDENT = "   "
 
 
@@ -32,7 +31,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float
     cost_usd: Decimal | None
     baseline_usd: Decimal | None
-    """What the strongest candidate would have cost: an estimate."""
+    """What the strongest candidate would have cost: an estimate, unless it was the one that answered."""
     saving: float | None
     answer: str
     is_right: bool | None
@@ -62,6 +61,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def row_of(query: DemoQuery, record: Record, answer: str) -> Row:
     """What is shown of a record."""
     decision = record.decision
+    is_strongest = record.candidate is not None and record.candidate == decision.baseline
+    baseline_usd = record.cost_usd if is_strongest else record.baseline_usd
     return Row(
         task=query.task,
         query=query.text,
@@ -70,8 +71,8 @@ def row_of(query: DemoQuery, record: Record, answer: str) -> Row:
         confidence=record.confidence,
         latency_s=record.latency_s,
         cost_usd=record.cost_usd,
-        baseline_usd=record.baseline_usd,
-        saving=saving(record.cost_usd, record.baseline_usd),
+        baseline_usd=baseline_usd,
+        saving=saving(record.cost_usd, baseline_usd),
         answer=answer,
         is_right=grade(query, answer) if record.error is None else None,
         baseline=decision.baseline,
@@ -101,24 +102,25 @@ def totals_of(rows: Sequence[Row]) -> Totals:
 
 def show_head(out: Console) -> None:
     out.print(_HEAD, style="bold", highlight=False, soft_wrap=True)
-    out.print(_NOTE, style="dim", highlight=False, soft_wrap=True)
 
 
 def show_row(out: Console, place: int, row: Row) -> None:
-    """The question, then who answered it and how."""
-    width = max(40, min(out.width, 160))
-    out.print(escape(_short(f"{place:>2} {row.query}", width)), style="dim", highlight=False, soft_wrap=True)
+    """The question and its answer, then who gave it and how."""
+    width = max(60, min(out.width, 160))
+    question = _short(row.query, width * 11 // 20)
     if row.error is not None:
-        said = _short(f"{_INDENT}failed: {row.error}", 3 * width)
+        out.print(f"{place:>2} {escape(question)}", highlight=False, soft_wrap=True)
+        said = f"{_INDENT}failed: {_short(row.error, 3 * width)}"
         out.print(escape(said), style="red", highlight=False, soft_wrap=True)
         return
-    facts = (
-        f"{_INDENT}{_short(row.model or '?', 15):<16}{number(row.score):>6}{number(row.confidence):>12}"
-        f"{seconds(row.latency_s):>9}{usd(row.cost_usd):>13}{share(row.saving):>8}  "
-    )
     mark = "[green]right[/]" if row.is_right else "[yellow]wrong[/]"
-    answer = escape(_short(row.answer, max(12, width - len(facts) - 6)))
-    out.print(f"{escape(facts)}{mark} {answer}", highlight=False, soft_wrap=True)
+    answer = escape(_short(row.answer, width - len(question) - 14))
+    out.print(f"{place:>2} {escape(question)} -> {mark} [bold]{answer}[/]", highlight=False, soft_wrap=True)
+    facts = (
+        f"{_INDENT}{_short(row.model or '?', 15):<16}{number(row.score):>6}{number(row.confidence):>27}"
+        f"{seconds(row.latency_s):>9}{usd(row.cost_usd):>13}{share(row.saving):>8}"
+    )
+    out.print(escape(facts), style="dim", highlight=False, soft_wrap=True)
 
 
 def show_totals(out: Console, totals: Totals) -> None:
@@ -140,7 +142,5 @@ def show_totals(out: Console, totals: Totals) -> None:
 
 
 def _short(text: str, width: int) -> str:
-    line = " ".join(text.split()) if text.strip() else "(nothing)"
-    indent = text[: len(text) - len(text.lstrip())] if text.strip() else ""
-    line = indent + line
+    line = " ".join(text.split()) or "(nothing)"
     return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -67,7 +67,8 @@ def free_port(port: int) -> socket.socket:
 def _invite(stage: Stage, port: int, out: Console, *, has_keys: bool) -> None:
     """Two ways to ask from another terminal."""
     question = stage.queries[0].text
-    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": question}]})
+    fields = {"max_tokens": 256} if stage.panel is not None and stage.panel.kind == "local" else {}
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": question}], **fields})
     url = f"http://{_HOST}:{port}/v1"
     key = " -H 'authorization: Bearer YOUR-KEY'" if has_keys else ""
     say(out, f"\nserving {url} until Ctrl-C. From another terminal:\n", "bold")

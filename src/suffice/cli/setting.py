@@ -34,8 +34,19 @@ def configuration(path: Path | None) -> Config:
     ConfigError
         If the file is wrong or there is nothing to ask.
     """
+    return load(configuration_file(path))
+
+
+def configuration_file(path: Path | None) -> Path:
+    """The file that `configuration` reads; made for the models that are found where there is none.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to ask.
+    """
     if path is not None or Path(DEFAULT_FILE).exists():
-        return load(path)
+        return path or Path(DEFAULT_FILE)
     from suffice import starter
 
     panel = starter.choose(starter.look(os.environ))
@@ -45,4 +56,4 @@ def configuration(path: Path | None) -> Config:
     note = f"no {DEFAULT_FILE}: asking {names} ({panel.found}); `suffice init` writes one"
     notes.print(escape(note), style="dim", highlight=False, soft_wrap=True)
     file, _ = starter.prepare(panel)
-    return load(file)
+    return file

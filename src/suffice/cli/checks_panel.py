@@ -1,0 +1,190 @@
+"""What `suffice doctor` looks at in a configuration: candidates, router, policies, endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from suffice import build, embedders, policies, providers, routers
+from suffice.cli.checks import Finding
+from suffice.config import Config, ModelConfig, RouterConfig
+from suffice.errors import SufficeError
+from suffice.providers.model_files import model_file
+from suffice.providers.pull import KNOWN
+from suffice.types import Candidate, Options, Query
+
+NEED_KEYS: Final = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "azure": "AZURE_OPENAI_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "together": "TOGETHER_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+}
+"""Hosted providers, and the usual variable for each one's key."""
+_BLOCK: Final = 1 << 20
+
+
+def check_models(config: Config) -> Iterator[Finding]:
+    """Every candidate: its provider, key, price and file."""
+    if not config.models:
+        yield Finding(
+            name="models", status="fail", detail="no models are configured", remedy="list one under `models:`"
+        )
+        return
+    for entry, candidate in zip(config.models, build.panel(config), strict=True):
+        yield _model(config, entry, candidate)
+
+
+def _model(config: Config, entry: ModelConfig, candidate: Candidate) -> Finding:
+    name = f"model {entry.name}"
+    if entry.provider not in providers.available() and not entry.provider.rpartition(":")[0].endswith(".py"):
+        known = ", ".join(providers.available())
+        return Finding(
+            name=name,
+            status="fail",
+            detail=f"no provider is called {entry.provider!r}",
+            remedy=f"one of {known}",
+        )
+    variable = NEED_KEYS.get(entry.provider)
+    if variable is not None and not entry.api_key and entry.base_url is None:
+        remedy = f"export {variable}=... and write api_key: ${{{variable}}}"
+        return Finding(name=name, status="fail", detail=f"{entry.provider} needs an api_key", remedy=remedy)
+    if entry.provider == "local":
+        problem = _local(config, entry)
+        if problem is not None:
+            return Finding(name=name, status="fail", detail=problem[0], remedy=problem[1])
+    if not candidate.price.is_known:
+        remedy = "give input_usd_per_mtok and output_usd_per_mtok: an unknown price is never taken as 0"
+        detail = f"{entry.provider} {candidate.model}: no price is known"
+        return Finding(name=name, status="warn", detail=detail, remedy=remedy)
+    return Finding(name=name, status="ok", detail=f"{entry.provider} {candidate.model}, {_price(candidate)}")
+
+
+def _price(candidate: Candidate) -> str:
+    price = candidate.price
+    if price.usd_per_cpu_hour is not None:
+        return f"{price.usd_per_cpu_hour} USD per core hour"
+    when = f", as of {price.as_of}" if price.as_of else ""
+    return f"{price.input_usd_per_mtok} / {price.output_usd_per_mtok} USD per million tokens{when}"
+
+
+def _local(config: Config, entry: ModelConfig) -> tuple[str, str] | None:
+    """(what is wrong, what to do) with a local model, or None."""
+    if find_spec("xllamacpp") is None:
+        return "local models need xllamacpp", "pip install 'suffice[local]'"
+    given = entry.options.get("path")
+    name = entry.model or entry.name
+    path = config.path(given) if isinstance(given, str) else model_file(name)
+    if not path.is_file():
+        remedy = f"suffice pull {name}" if name in KNOWN else "set options.path to a GGUF file"
+        return f"no model file at {path}", remedy
+    if given is None and name in KNOWN and _digest(path) != KNOWN[name].sha256:
+        return f"{path} has another digest than {KNOWN[name].title}", f"remove it, then suffice pull {name}"
+    return None
+
+
+def _digest(path: Path) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def check_routing(config: Config) -> Iterator[Finding]:
+    """Every router loads and knows the panel; every policy can be made."""
+    candidates = build.panel(config)
+    for name, section in (("auto", None), *config.pipelines.items()):
+        chosen = (section.router if section is not None else None) or config.router
+        policy = (section.policy if section is not None else None) or config.policy
+        yield _router(name, chosen, config, candidates)
+        try:
+            policies.create(policy.name, **policy.params)
+        except SufficeError as error:
+            yield Finding(
+                name=f"policy {name}", status="fail", detail=str(error), remedy="see docs/configuration.md"
+            )
+        else:
+            yield Finding(
+                name=f"policy {name}", status="ok", detail=f"{policy.name} {policy.params or ''}".strip()
+            )
+
+
+def _router(pipeline: str, chosen: RouterConfig, config: Config, candidates: Sequence[Candidate]) -> Finding:
+    name = f"router {pipeline}"
+    remedy = "suffice train knn --data outcomes.parquet --out router"
+    try:
+        embedder = embedders.create(config.embedder, **config.embedder_params)
+        if chosen.path is None:
+            routers.untrained(chosen.name, candidates, **chosen.params)
+            return Finding(name=name, status="ok", detail=f"{chosen.name}, which needs no training")
+        trained = build.load_trained(config.path(chosen.path), embedder, candidates)
+    except SufficeError as error:
+        return Finding(name=name, status="fail", detail=str(error), remedy=remedy)
+    names = [candidate.name for candidate in candidates]
+    known = [arm for arm in trained.router.arms if arm in names]
+    detail = f"{trained.version} knows {', '.join(trained.router.arms)}"
+    if not known:
+        return Finding(name=name, status="fail", detail=f"{detail}: none is in the panel", remedy=remedy)
+    unscored = [one for one in names if one not in trained.router.arms]
+    if unscored:
+        return Finding(
+            name=name, status="warn", detail=f"{detail}; not scored, so asked last: {', '.join(unscored)}",
+            remedy=remedy,
+        )  # fmt: skip
+    return Finding(name=name, status="ok", detail=detail)
+
+
+def check_endpoints(config: Config) -> Iterator[Finding]:
+    """Whether each provider answers and serves the model: its list of models, which costs nothing."""
+    from suffice.starter.served import LISTS, served_models
+
+    for entry in config.models:
+        name = f"endpoint {entry.name}"
+        if entry.base_url is None and entry.provider not in LISTS:
+            continue
+        model = entry.model or entry.name
+        try:
+            served = served_models(entry.provider, base_url=entry.base_url, key=entry.api_key)
+        except OSError as error:
+            yield Finding(
+                name=name,
+                status="fail",
+                detail=str(error),
+                remedy="check the key, base_url and network; --call asks it",
+            )
+            continue
+        if model in served:
+            yield Finding(name=name, status="ok", detail=f"serves {model}")
+        else:
+            remedy = f"one of {', '.join(sorted(served)[:8])} ..." if served else "check base_url"
+            yield Finding(name=name, status="warn", detail=f"does not list {model}", remedy=remedy)
+
+
+async def check_calls(config: Config) -> list[Finding]:
+    """One token of every candidate: costs a little."""
+    from suffice.store import open_store
+
+    try:
+        engine = build.build(config, store=open_store("sqlite:///:memory:"))
+    except SufficeError as error:
+        return [Finding(name="call", status="fail", detail=str(error), remedy="see the message")]
+    try:
+        return [await _call(name, model) for name, model in engine.models.items()]
+    finally:
+        await engine.close()
+
+
+async def _call(name: str, model: Any) -> Finding:
+    try:
+        answer = await model.answer(Query(text="Say ok."), Options(fields={"max_tokens": 1}, timeout_s=60.0))
+    except SufficeError as error:
+        return Finding(name=f"call {name}", status="fail", detail=str(error), remedy="see the message")
+    return Finding(name=f"call {name}", status="ok", detail=f"answered after {answer.latency_s:.2f} s")

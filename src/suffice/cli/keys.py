@@ -1,0 +1,87 @@
+"""`suffice keys`: who may use the gateway, and on behalf of which tenant."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.cli.base import console, notes, print_json
+from suffice.cli.setting import JsonOption
+from suffice.cli.store import StoreOption, opened
+from suffice.errors import NotFound
+
+_keys = typer.Typer(help="Make, list and revoke keys of the gateway.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.add_typer(_keys, name="keys")
+
+
+@_keys.command("create")
+def _create(
+    tenant: Annotated[str, typer.Option(help="On whose behalf requests with it are made.")] = "default",
+    name: Annotated[str, typer.Option(help="For people to tell keys apart.")] = "",
+    admin: Annotated[bool, typer.Option("--admin", help="May read /metrics from elsewhere.")] = False,
+    keep_content: Annotated[
+        bool,
+        typer.Option("--keep-content", help="Queries and answers are stored: its holder agreed to that."),
+    ] = False,
+    store_url: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key; its secret is shown this once."""
+    from suffice.store import new_key
+
+    secret, key, digest = new_key(tenant, name=name, is_admin=admin, keep_content=keep_content)
+    with opened(store_url, must_exist=False) as store:
+        store.add_key(key, digest)
+    if as_json:
+        print_json({"secret": secret, "key": key})
+        return
+    console.print(secret, highlight=False, soft_wrap=True)
+    notes.print(f"{key.id} of tenant {tenant}: shown this once, kept only as a hash", style="dim")
+
+
+@_keys.command("list")
+def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List keys, without their secrets."""
+    with opened(store_url) as store:
+        found = store.keys()
+    if as_json:
+        print_json(found)
+        return
+    table = Table("id", "tenant", "name", "begins with", "made", "rights", "state", box=None, pad_edge=False)
+    for key in found:
+        rights = [said for said, has in (("admin", key.is_admin), ("content kept", key.keep_content)) if has]
+        table.add_row(
+            key.id,
+            escape(key.tenant),
+            escape(key.name),
+            key.prefix,
+            _day(key.created_at),
+            ", ".join(rights),
+            "[green]good[/]" if key.revoked_at is None else f"[red]revoked {_day(key.revoked_at)}[/]",
+        )
+    console.print(table)
+
+
+@_keys.command("revoke")
+def _revoke(
+    key_id: Annotated[str, typer.Argument(help="As `suffice keys list` shows it.")],
+    store_url: StoreOption = None,
+) -> None:
+    """End a key; a running gateway refuses it within a second."""
+    with opened(store_url) as store:
+        if not store.revoke_key(key_id, time.time()):
+            raise NotFound(f"no valid key has the id {key_id!r}; `suffice keys list` shows them")
+    console.print(f"revoked {key_id}", highlight=False)
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d")

@@ -1,0 +1,115 @@
+"""`suffice records`: what was asked, who answered, what it cost."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.cli.base import console, notes, print_json
+from suffice.cli.formats import UNKNOWN, decision_table, number, seconds, usd
+from suffice.cli.setting import JsonOption
+from suffice.cli.store import SinceOption, StoreOption, opened, since
+from suffice.errors import NotFound
+from suffice.protocols import Store
+from suffice.types import Feedback, Record
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("records")(_records)
+
+
+def _records(
+    record_id: Annotated[str | None, typer.Option("--id", help="Everything about one record.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 20,
+    since_text: SinceOption = None,
+    tenant: Annotated[str | None, typer.Option(help="One tenant's alone.")] = None,
+    store_url: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was recorded, newest first."""
+    with opened(store_url) as store:
+        if record_id is not None:
+            _one(store, record_id, tenant, as_json=as_json)
+            return
+        found = store.records(tenant=tenant, since=since(since_text, time.time()), limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        notes.print("no record yet" if since_text is None else f"no record since {since_text}", style="dim")
+        return
+    console.print(_table(found))
+
+
+def _table(records: list[Record]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("time", "id", "asked for", "answered by", "plan", "tokens", "cost", "latency", "status"):
+        right = title in ("tokens", "cost", "latency")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title in ("time", "id"))
+    for record in records:
+        usage = record.usage
+        table.add_row(
+            _clock(record.created_at),
+            record.id,
+            escape(record.requested_model),
+            escape(record.candidate or "nobody"),
+            record.decision.plan,
+            UNKNOWN if usage.total_tokens is None else f"{usage.prompt_tokens} + {usage.completion_tokens}",
+            usd(record.cost_usd) + (" (estimate)" if record.is_estimate else ""),
+            seconds(record.latency_s),
+            "[green]ok[/]" if record.error is None else f"[red]{record.status}[/]",
+        )
+    return table
+
+
+def _one(store: Store, record_id: str, tenant: str | None, *, as_json: bool) -> None:
+    record = store.record(record_id, tenant)
+    if record is None:
+        raise NotFound(f"there is no record {record_id!r}; `suffice records` lists those there are")
+    said = store.feedback(record_id, tenant)
+    if as_json:
+        print_json({"record": record, "feedback": said})
+        return
+    for name, value in _facts(record):
+        console.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
+    console.print(decision_table(record.decision))
+    for attempt in record.attempts:
+        outcome = attempt.error or f"answered, {usd(attempt.cost_usd)}"
+        console.print(f"  {escape(attempt.candidate)} after {seconds(attempt.latency_s)}: {escape(outcome)}")
+    for word in said:
+        console.print(f"  feedback {escape(_word(word))}", highlight=False)
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    facts = [
+        ("id", record.id),
+        ("time", _clock(record.created_at)),
+        ("tenant", record.tenant),
+        ("asked for", record.requested_model),
+        ("answered by", record.candidate or "nobody"),
+        ("reason", record.decision.reason),
+        ("cost", f"{usd(record.cost_usd)}, {usd(record.baseline_usd)} with {record.decision.baseline}"),
+        ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
+        ("confidence", f"{number(record.confidence)} (uncalibrated)"),
+        ("status", str(record.status)),
+        ("error", record.error or ""),
+        ("query", record.query or ""),
+        ("answer", record.answer or ""),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _word(word: Feedback) -> str:
+    return f"{word.name} {word.value:g} at {_clock(word.created_at)}" + (
+        f": {word.comment}" if word.comment else ""
+    )
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")

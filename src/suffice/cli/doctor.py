@@ -38,7 +38,7 @@ def _doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation, the configuration and everything it names; exit code 1 where something fails."""
+    """Check the installation, the configuration and all it names; exit code 1 where something fails."""
     findings = list(_findings(config, online=online, call=call))
     is_well = all(finding.status != "fail" for finding in findings)
     if as_json:

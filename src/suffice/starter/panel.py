@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -17,6 +17,8 @@ STEPS: Final = (
 )
 """System prompts of the recorded panel: its scores hold for models that are asked in the same way."""
 
+RECORDED_LIMITS: Final = {"small": 64, "small-steps": 200, "large": 64}
+"""Tokens at which recorded answers end: predicted costs hold for answers that end there too."""
 LOCAL_MAX_TOKENS: Final = 512
 
 
@@ -86,16 +88,24 @@ def choose(found: Found, *, local: bool = False) -> Panel | None:
     return _remote_panel(found.offers, words) if found.offers else None
 
 
-def local_panel(found: str = "local models", others: Sequence[Offer] = ()) -> Panel:
-    """Two local models as three candidates; `others` are fallbacks."""
-    names = {"small", "small-steps", "large"}
+def local_panel(
+    found: str = "local models", others: Sequence[Offer] = (), *, as_recorded: bool = False
+) -> Panel:
+    """Two local models as three candidates.
+
+    Parameters
+    ----------
+    others : fallbacks
+    as_recorded : end answers where recorded ones end, unless a request sets its own limit
+    """
+    limits = RECORDED_LIMITS if as_recorded else dict.fromkeys(RECORDED_LIMITS, LOCAL_MAX_TOKENS)
     return Panel(
         kind="local",
         entries=(
-            _local("small", "small", TERSE, "Qwen2.5-Coder 0.5B, asked for the answer alone"),
-            _local("small-steps", "small", STEPS, "the same file, told to think step by step"),
-            _local("large", "large", TERSE, "Qwen2.5-Coder 1.5B, asked for the answer alone"),
-            *(_offered(offer, None) for offer in others if offer.model not in names),
+            _local("small", "small", TERSE, limits, "Qwen2.5-Coder 0.5B, asked for the answer alone"),
+            _local("small-steps", "small", STEPS, limits, "the same file, told to think step by step"),
+            _local("large", "large", TERSE, limits, "Qwen2.5-Coder 1.5B, asked for the answer alone"),
+            *(_offered(offer, None) for offer in others if offer.model not in limits),
         ),
         found=found,
     )
@@ -107,21 +117,20 @@ def recorded_panel() -> Panel:
     return Panel(
         kind="recorded",
         entries=tuple(
-            Entry(name=name, provider="recorded", model=name, arm=name, note=note)
-            for name in ("small", "small-steps", "large")
+            Entry(name=name, provider="recorded", model=name, arm=name, note=note) for name in RECORDED_LIMITS
         ),
         found="the recorded panel",
     )
 
 
-def _local(name: str, file: str, system: str, note: str) -> Entry:
+def _local(name: str, file: str, system: str, limits: Mapping[str, int], note: str) -> Entry:
     return Entry(
         name=name,
         provider="local",
         model=file,
         usd_per_cpu_hour=float(LOCAL_USD_PER_CPU_HOUR),
         system=system,
-        max_tokens=LOCAL_MAX_TOKENS,
+        max_tokens=limits[name],
         arm=name,
         note=note,
     )

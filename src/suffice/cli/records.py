@@ -49,19 +49,18 @@ def _records(
 
 def _table(records: list[Record]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("time", "id", "asked for", "answered by", "plan", "tokens", "cost", "latency", "status"):
+    for title in ("time", "id", "model", "tokens", "cost", "latency", "status"):
         right = title in ("tokens", "cost", "latency")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title in ("time", "id"))
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "model")
     for record in records:
         usage = record.usage
+        asked, answered = record.requested_model, record.candidate or "nobody"
         table.add_row(
-            _clock(record.created_at),
+            _clock(record.created_at)[5:],
             record.id,
-            escape(record.requested_model),
-            escape(record.candidate or "nobody"),
-            record.decision.plan,
-            UNKNOWN if usage.total_tokens is None else f"{usage.prompt_tokens} + {usage.completion_tokens}",
-            usd(record.cost_usd) + (" (estimate)" if record.is_estimate else ""),
+            escape(answered if asked == answered else f"{asked} > {answered}"),
+            UNKNOWN if usage.total_tokens is None else f"{usage.prompt_tokens}+{usage.completion_tokens}",
+            usd(record.cost_usd) + ("~" if record.is_estimate else ""),
             seconds(record.latency_s),
             "[green]ok[/]" if record.error is None else f"[red]{record.status}[/]",
         )
@@ -94,9 +93,13 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("asked for", record.requested_model),
         ("answered by", record.candidate or "nobody"),
         ("reason", record.decision.reason),
-        ("cost", f"{usd(record.cost_usd)}, {usd(record.baseline_usd)} with {record.decision.baseline}"),
+        ("cost", usd(record.cost_usd) + (", estimated" if record.is_estimate else "")),
+        (
+            "baseline",
+            f"{usd(record.baseline_usd)} with {record.decision.baseline}" * bool(record.baseline_usd),
+        ),
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
-        ("confidence", f"{number(record.confidence)} (uncalibrated)"),
+        ("confidence", f"{number(record.confidence)} (uncalibrated)" * (record.confidence is not None)),
         ("status", str(record.status)),
         ("error", record.error or ""),
         ("query", record.query or ""),

@@ -51,12 +51,17 @@ def _table(records: list[Record]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("time", "id", "model", "tokens", "cost", "latency", "status"):
         right = title in ("tokens", "cost", "latency")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title != "model")
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            no_wrap=title != "model",
+            min_width=len(records[0].id) if title == "id" else None,
+        )
     for record in records:
         usage = record.usage
         asked, answered = record.requested_model, record.candidate or "nobody"
         table.add_row(
-            _clock(record.created_at)[5:],
+            _clock(record.created_at)[5:16],
             record.id,
             escape(answered if asked == answered else f"{asked} > {answered}"),
             UNKNOWN if usage.total_tokens is None else f"{usage.prompt_tokens}+{usage.completion_tokens}",

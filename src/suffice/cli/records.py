@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.cli.base import console, notes, print_json
-from suffice.cli.formats import UNKNOWN, decision_table, number, seconds, usd
+from suffice.cli.formats import decision_table, number, seconds, usd
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import SinceOption, StoreOption, opened, since
 from suffice.errors import NotFound
@@ -49,8 +49,8 @@ def _records(
 
 def _table(records: list[Record]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("time", "id", "model", "tokens", "cost", "latency", "status"):
-        right = title in ("tokens", "cost", "latency")
+    for title in ("time", "id", "model", "cost", "latency", "status"):
+        right = title in ("cost", "latency")
         table.add_column(
             title,
             justify="right" if right else "left",
@@ -58,13 +58,11 @@ def _table(records: list[Record]) -> Table:
             min_width=len(records[0].id) if title == "id" else None,
         )
     for record in records:
-        usage = record.usage
         asked, answered = record.requested_model, record.candidate or "nobody"
         table.add_row(
             _clock(record.created_at)[5:16],
             record.id,
             escape(answered if asked == answered else f"{asked} > {answered}"),
-            UNKNOWN if usage.total_tokens is None else f"{usage.prompt_tokens}+{usage.completion_tokens}",
             usd(record.cost_usd) + ("~" if record.is_estimate else ""),
             seconds(record.latency_s),
             "[green]ok[/]" if record.error is None else f"[red]{record.status}[/]",
@@ -104,6 +102,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
             f"{usd(record.baseline_usd)} with {record.decision.baseline}" * bool(record.baseline_usd),
         ),
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
+        ("tokens", f"{record.usage.prompt_tokens} in, {record.usage.completion_tokens} out"),
         ("confidence", f"{number(record.confidence)} (uncalibrated)" * (record.confidence is not None)),
         ("status", str(record.status)),
         ("error", record.error or ""),

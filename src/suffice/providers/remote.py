@@ -109,9 +109,10 @@ class RemoteModel(ABC):
     def _encode(self, query: Query, options: Options, *, is_stream: bool) -> bytes:
         try:
             return msgspec.json.encode(self._body(query, options, is_stream=is_stream))
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise ProviderRejected(
-                f"the request cannot be written as JSON: {error}", candidate=self._candidate.name
+                f"the request cannot be written in this provider's shape: {error}",
+                candidate=self._candidate.name,
             ) from error
 
     async def _check(self, stream: Stream) -> None:

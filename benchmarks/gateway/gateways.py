@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from peers import LiteLLM, Portkey
+
 from panel import ARMS, config, train
 
 
@@ -20,6 +22,8 @@ class Gateway(Protocol):
     """To be sent as a bearer token."""
     model: str
     """What "chat" and "stream" ask for."""
+    headers: str
+    """Further lines of the request's head, each ended by CRLF."""
 
     def start(self, folder: Path, port: int, upstream: int) -> list[str]:
         """Write what it needs into a fresh folder; the command that starts it."""
@@ -32,6 +36,7 @@ class Nginx:
     cells = ("chat", "stream")
     key: str | None = None
     model = "mock"
+    headers = ""
 
     def start(self, folder: Path, port: int, upstream: int) -> list[str]:
         (folder / "nginx.conf").write_text(f"""
@@ -63,6 +68,7 @@ class Suffice:
     cells = ("chat", "stream", "auto")
     key: str | None = None
     model = ARMS[0]
+    headers = ""
 
     def start(self, folder: Path, port: int, upstream: int) -> list[str]:
         from suffice.store import open_store
@@ -79,5 +85,10 @@ class Suffice:
         return [sys.executable, "-m", "suffice.gateway", "--config", str(file), "--port", str(port)]
 
 
-GATEWAYS: dict[str, type[Gateway]] = {"nginx": Nginx, "suffice": Suffice}
+GATEWAYS: dict[str, type[Gateway]] = {
+    "nginx": Nginx,
+    "suffice": Suffice,
+    "litellm": LiteLLM,
+    "portkey": Portkey,
+}
 """The first is the yardstick."""

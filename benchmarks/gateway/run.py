@@ -47,7 +47,7 @@ def request(cell: str, gateway: Gateway) -> str:
     key = f"Authorization: Bearer {gateway.key}\r\n" if gateway.key else ""
     return (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
-        f"Content-Type: application/json\r\n{key}Content-Length: {len(text)}\r\n\r\n{text}"
+        f"Content-Type: application/json\r\n{key}{gateway.headers}Content-Length: {len(text)}\r\n\r\n{text}"
     )
 
 
@@ -171,7 +171,7 @@ def judge(table: dict[str, Any], unit: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--gateways", default=",".join(GATEWAYS))
+    parser.add_argument("--gateways", default="nginx,suffice", help=", ".join(GATEWAYS))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="write all rows to this file")

@@ -35,6 +35,8 @@ def _ask(
     if as_json:
         print_json({"answer": said, "record": record})
         return
+    if not stream:
+        sys.stdout.write(f"{said}\n")
     notes.print(escape(one_line(record)), style="dim", highlight=False, soft_wrap=True)
 
 
@@ -59,5 +61,4 @@ async def _answer(config: Config, text: str, model: str, is_stream: bool) -> tup
 
             return await show(client.engine, request)
         result = await client.engine.answer(request)
-        sys.stdout.write(f"{result.answer.content}\n")
         return result.answer.content, result.record

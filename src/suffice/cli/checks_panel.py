@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +61,7 @@ def _model(config: Config, entry: ModelConfig, candidate: Candidate) -> Finding:
         problem = _local(config, entry)
         if problem is not None:
             return Finding(name=name, status="fail", detail=problem[0], remedy=problem[1])
-    if not candidate.price.is_known:
+    if not candidate.price.is_known and entry.provider != "recorded":
         remedy = "give input_usd_per_mtok and output_usd_per_mtok: an unknown price is never taken as 0"
         detail = f"{entry.provider} {candidate.model}: no price is known"
         return Finding(name=name, status="warn", detail=detail, remedy=remedy)
@@ -69,6 +70,8 @@ def _model(config: Config, entry: ModelConfig, candidate: Candidate) -> Finding:
 
 def _price(candidate: Candidate) -> str:
     price = candidate.price
+    if not price.is_known:
+        return "costs as recorded"
     if price.usd_per_cpu_hour is not None:
         return f"{price.usd_per_cpu_hour} USD per core hour"
     when = f", as of {price.as_of}" if price.as_of else ""
@@ -90,6 +93,7 @@ def _local(config: Config, entry: ModelConfig) -> tuple[str, str] | None:
     return None
 
 
+@lru_cache
 def _digest(path: Path) -> str:
     sha = hashlib.sha256()
     with path.open("rb") as file:

@@ -455,6 +455,7 @@ def test_no_header_value_is_quoted_in_an_error() -> None:
     with pytest.raises(ConfigError) as caught:
         Target.parse("http://h/", {"authorization": "Bearer sk-secret\n"})
     assert "secret" not in str(caught.value)
+    assert "secret" not in repr(Target.parse("http://h/", {"authorization": "Bearer sk-secret"}))
 
 
 def test_authorities() -> None:

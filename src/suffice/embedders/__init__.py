@@ -20,7 +20,14 @@ __all__ = [
     "registry",
 ]
 
-registry = Registry("embedder", "suffice.embedders", {"hashed": "suffice.embedders.hashed:HashedNgrams"})
+registry = Registry(
+    "embedder",
+    "suffice.embedders",
+    {
+        "hashed": "suffice.embedders.hashed:HashedNgrams",
+        "openai": "suffice.providers.openai_embedder:OpenAIEmbedder",
+    },
+)
 
 
 def available() -> tuple[str, ...]:

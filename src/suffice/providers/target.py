@@ -39,6 +39,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     """Named in errors: the candidate."""
 
+    def __repr__(self) -> str:
+        return f"Target({self.scheme}://{self.host}:{self.port})"  # the head holds the key
+
     @property
     def origin(self) -> tuple[str, str, int]:
         return self.scheme, self.host, self.port

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from store_parts import feedback, record
+from suffice.cli.checks import check_store
+from suffice.config import Config
 from suffice.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from suffice.store import SqliteStore, new_key, open_store
 from suffice.store import sqlite as sqlite_module
@@ -424,3 +426,6 @@ def test_what_is_left_at_the_end_is_counted_at_the_next_start(tmp_path: Path) ->
     again = SqliteStore(path)
     assert again.stats()["lost"]["killed"] == {"records": 3, "cost_usd": "0.0000369"}
     again.close()
+    (finding,) = check_store(Config(store=f"sqlite:///{path}"))
+    assert finding.status == "warn"
+    assert "lost 3 killed" in finding.detail

@@ -104,7 +104,7 @@ def _store_finding(url: str, stats: Any, damage: str | None) -> Finding:
         remedy = f"restore a backup, or: sqlite3 {url.removeprefix(_SQLITE)} .recover | sqlite3 recovered.db"
         return Finding(name="store", status="fail", detail=f"{url}: {damage}", remedy=remedy)
     losses = stats.get("lost") or {}
-    lost = {reason: amount["n"] for reason, amount in losses.items() if amount.get("n")}
+    lost = {reason: amount["records"] for reason, amount in losses.items()}
     if lost:
         said = ", ".join(f"{n} {reason}" for reason, n in lost.items())
         remedy = "records were lost when a process was killed or the disk was full: spend is too low by them"

@@ -85,7 +85,7 @@ async def _introduce(stage: Stage, engine: Engine, out: Console) -> None:
         say(out, f"  {candidate.name:<16} {candidate.provider} {candidate.model}")
     if stage.starter is not None:
         made = stage.starter
-        value = f"value_usd = {made.value_usd:g} USD for a right answer, {made.why}"
+        value = f"value_usd = {made.value_usd:g} USD for a right answer is {made.why}"
         say(out, f"router {made.router}, trained on {made.n_queries} recorded questions; {value}")
     if stage.panel is not None and stage.panel.borrows:
         say(out, stage.panel.borrows, "yellow")

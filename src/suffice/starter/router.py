@@ -1,7 +1,8 @@
 """A first router for a panel without outcomes of its own, trained on the recorded panel.
 
-Router and value come from cross-validation on those recorded questions. The value is the one at which
-routing gains most over mixing the candidates at random: there a choice is worth making.
+Router and value come from cross-validation on those recorded questions. The value is the one that is as good
+as the best single candidate at the least cost; where that leaves nothing to choose, the one at which routing
+gains most over mixing the candidates at random.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from suffice.catalogue import Catalogue
 from suffice.datasets.panel import load_outcomes
 from suffice.evaluation.measuring import Measured
 from suffice.evaluation.recommend import Predictions, best_router
+from suffice.evaluation.sweep import Sweep
 from suffice.metrics import hull_at, upper_hull
 from suffice.outcomes import Outcomes
 from suffice.starter.panel import Panel
-from suffice.types import Price
+from suffice.types import FloatArray, Price
 
 CHOICES: Final = ("knn", "ridge")
 _FOLDS: Final = 5
+_TRIVIAL: Final = 0.95
+"""Where one candidate gets a larger share than this, there is no routing to speak of."""
 
 
 class Starter(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +79,7 @@ def train(panel: Panel, directory: Path, *, outcomes: Outcomes | None = None, sp
         else routers.fit_latency_model(table)
     )
     latencies.save(directory)
-    return _described(chosen, measured[chosen], table)
+    return _described(chosen, measured[chosen], table, validated.value_usd(measured[chosen]))
 
 
 def recording_digest() -> str:
@@ -104,29 +108,34 @@ def _renamed(outcomes: Outcomes, arms: Mapping[str, str]) -> Outcomes:
     return replace(outcomes.select(arms=tuple(arms.values())), arms=tuple(arms))
 
 
-def _described(name: str, measured: Measured, table: Outcomes) -> Starter:
-    """At the value where the curve lies highest above the hull of the single candidates."""
+def _described(name: str, measured: Measured, table: Outcomes, suffices_usd: float | None) -> Starter:
+    """The chosen router at the chosen value, with what cross-validation says of it."""
     known = ~np.isnan(table.quality).any(axis=1) & ~np.isnan(table.cost_usd).any(axis=1)
     quality, cost = table.quality[known].mean(axis=0), table.cost_usd[known].mean(axis=0)
-    curve = measured.curve
-    hull = hull_at(upper_hull(cost, quality), np.maximum(curve.cost_usd, cost.min()))
-    gain = curve.quality - hull
-    gain[~np.isfinite(curve.values_usd) | (curve.values_usd == 0)] = -np.inf
-    at = int(np.argmax(gain))
-    best = int(np.argmax(quality))
+    curve, best = measured.curve, int(np.argmax(quality))
+    at = int(np.argmin(np.abs(curve.values_usd - (suffices_usd or 0.0))))
+    rule = f"the least at which routing is as good as always asking {table.arms[best]}"
+    is_as_good = curve.quality[at] >= quality[best]
+    if not is_as_good or np.bincount(curve.chosen[at]).max() > _TRIVIAL * curve.chosen.shape[1]:
+        at = _of_most_gain(curve, quality, cost)
+        rule = f"where routing gains most over always asking {table.arms[best]}, or mixing at random"
     share = float(curve.cost_usd[at] / cost[best])
-    value = float(f"{curve.values_usd[at]:.2g}")
-    why = (
-        f"where routing gains most on the recorded questions: {curve.quality[at]:.3f} of them right at "
-        f"{share:.0%} of the cost of always asking {table.arms[best]} ({quality[best]:.3f} right)"
-    )
     return Starter(
         router=name,
-        value_usd=value,
-        why=why,
+        value_usd=float(f"{curve.values_usd[at]:.2g}"),
+        why=f"{rule}: {curve.quality[at]:.1%} of the recorded questions right, against {quality[best]:.1%}, "
+        f"at {share:.0%} of its cost (cross-validated)",
         n_queries=table.n_queries,
         quality=float(curve.quality[at]),
         cost_share=share,
         best_single=table.arms[best],
         best_quality=float(quality[best]),
     )
+
+
+def _of_most_gain(curve: Sweep, quality: FloatArray, cost: FloatArray) -> int:
+    """Where the curve lies highest above the hull of the single candidates."""
+    hull = hull_at(upper_hull(cost, quality), np.maximum(curve.cost_usd, cost.min()))
+    gain = curve.quality - hull
+    gain[~np.isfinite(curve.values_usd) | (curve.values_usd == 0)] = -np.inf
+    return int(np.argmax(gain))

@@ -265,6 +265,49 @@ async def _collect(chunks: Any) -> list[Any]:
     return [chunk async for chunk in chunks]
 
 
+def chunk_bytes(text: str, **fields: Any) -> bytes:
+    event = {
+        "id": "c",
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}],
+        **fields,
+    }
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.text(max_size=6) | st.sampled_from(['"', "\\", '","x":"', "\n", "\x7f", "é", ""]), max_size=6
+    ),
+    st.sampled_from([{}, {"usage": None}, {"usage": None, "obfuscation": "abc"}, {"content": "x"}]),
+    st.booleans(),
+)
+def test_chunks_known_by_their_frame_are_read_as_if_decoded(
+    texts: list[str], fields: dict[str, Any], keeps_usage: bool
+) -> None:
+    texts = [text.encode(errors="ignore").decode() for text in texts]
+    reader = ChunkReader("small", keeps_usage=keeps_usage)
+    for i, text in enumerate(["hello", *texts]):
+        event = chunk_bytes(text, **fields, **({"nonce": i} if i % 3 == 2 else {}))
+        (chunk,) = reader.read(event)
+        (alone,) = ChunkReader("small", keeps_usage=keeps_usage).read(event)
+        assert chunk == alone
+        assert chunk.text == text
+
+
+def test_a_frame_does_not_hide_what_is_new() -> None:
+    reader = ChunkReader("small", keeps_usage=False)
+    reader.read(chunk_bytes("a", usage=None))
+    spoilt = chunk_bytes("a", usage=None).replace(b'"a"', b'"a"},"finish_reason":"stop","x":{"y":"b"')
+    (last,) = reader.read(spoilt.replace(b',"finish_reason":null', b""))
+    assert (last.text, last.finish_reason) == ("a", "stop")
+    for bad in (b"\xff", b"\x00"):
+        with pytest.raises(ProviderGarbage):
+            reader.read(chunk_bytes("a", usage=None).replace(b'"a"', b'"%b"' % bad))
+    (with_usage,) = reader.read(chunk_bytes("a", usage=scenes.USAGE))
+    assert with_usage.usage is not None
+
+
 # --- failures
 
 OVERFLOWS = {

@@ -13,6 +13,7 @@ import msgspec
 
 from suffice.errors import ProviderGarbage
 from suffice.providers.failures import error_event
+from suffice.providers.frame import Frame, learn
 from suffice.types import Chunk, TokenLogprob, Usage, content_text
 
 
@@ -64,6 +65,8 @@ class Reply(msgspec.Struct, gc=False):
 
 _decode: Final = msgspec.json.Decoder(Reply).decode
 _UNSET: Final = msgspec.UNSET
+_LEARN: Final = 3
+"""How often a stream's frame is learnt: some providers put something new into every chunk."""
 _NULL_USAGE: Final = b',"usage":null'
 _NULL_USAGE_LAST: Final = b',"usage":null}'
 _N_LAST: Final = len(_NULL_USAGE_LAST)
@@ -133,21 +136,28 @@ def token_logprobs(logprobs: Mapping[str, Any] | None) -> tuple[TokenLogprob, ..
 class ChunkReader:
     """Turns the events of one stream into chunks."""
 
-    __slots__ = ("_candidate", "_keeps_usage", "_secret", "has_finished")
+    __slots__ = ("_candidate", "_frame", "_keeps_usage", "_n_learnt", "_secret", "has_finished")
 
     def __init__(self, candidate: str, *, keeps_usage: bool, secret: str | None = None) -> None:
         self.has_finished = False
         """Whether a finish reason has come: what is missing then is not the answer."""
         self._candidate, self._keeps_usage, self._secret = candidate, keeps_usage, secret
+        self._frame: Frame | None = None
+        self._n_learnt = 0
 
     def read(self, event: bytes) -> Sequence[Chunk]:
         """The chunk in one event's data; raises as `read_reply` does."""
-        # The usual chunk costs one decode and one Chunk: this runs for every token of every stream.
+        # This runs for every token of every stream: a chunk that differs from an earlier one in its text
+        # alone is not decoded, and the usual other one costs one decode and one Chunk.
+        frame = self._frame
+        if frame is not None and (chunk := frame.chunk(event)) is not None:
+            return (chunk,)
         try:
             reply = _decode(event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             reply = read_reply(event, candidate=self._candidate, secret=self._secret)
         choices = reply.choices
+        whole = event
         if reply.usage is None and not self._keeps_usage:
             event = _without_null_usage(event)
         if not choices or reply.error is not None:
@@ -163,6 +173,9 @@ class ChunkReader:
                 and choice.index == 0
                 and len(choices) == 1
             ):
+                if self._n_learnt < _LEARN:
+                    self._n_learnt += 1
+                    self._frame = learn(whole, event, delta.content)
                 return (Chunk(data=event, text=delta.content, has_content=True),)
         usage = usage_of(reply)
         if usage is not None and not self._keeps_usage:

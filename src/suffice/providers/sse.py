@@ -50,6 +50,10 @@ class SseParser:
         """
         if not self._began:
             data = self._without_bom(data)
+        if not self._pending and not self._is_after_cr:
+            events = self._usual(data)
+            if events is not None:
+                return events
         # `find`, not `in`: for bytes, `in` raises and swallows an exception inside.
         if self._is_after_cr or data.find(b"\r") >= 0:
             data = self._with_lf_only(data)
@@ -61,10 +65,6 @@ class SseParser:
             data = b"".join((*self._pending, data))
             self._pending.clear()
             self._pending_bytes = 0
-        if len(data) <= self._max_event_bytes and data[-2:] == b"\n\n":
-            events = _usual(data)
-            if events is not None:
-                return events
         *blocks, rest = data.split(b"\n\n")
         if rest:
             self._keep(rest)
@@ -82,6 +82,19 @@ class SseParser:
         self._pending.clear()
         self._pending_bytes = 0
         return [] if event is None else [event]
+
+    def _usual(self, data: bytes) -> list[bytes] | None:
+        """The events of whole `data: ...` and blank lines in turn; None if there is anything else."""
+        lines = data.splitlines()
+        if data[-1:] != b"\n" or lines[-1] or len(data) > self._max_event_bytes:
+            return None
+        if len(lines) == 2:
+            line = lines[0]
+            return [line[6:]] if line[:6] == b"data: " else None
+        if any(lines[1::2]):
+            return None
+        events = [line[6:] for line in lines[::2] if line[:6] == b"data: "]
+        return events if len(events) * 2 == len(lines) else None
 
     def _keep(self, data: bytes) -> None:
         if not data:
@@ -114,18 +127,6 @@ class SseParser:
         return ProviderGarbage(
             f"an event of the stream is longer than {self._max_event_bytes:,} bytes", candidate=self._label
         )
-
-
-def _usual(data: bytes) -> list[bytes] | None:
-    """The events of `data: ...` and blank lines in turn; None if there is anything else."""
-    if data.find(b"\n") == len(data) - 2:
-        return [data[6:-2]] if data[:6] == b"data: " else None
-    lines = data.split(b"\n")
-    lines.pop()
-    if any(lines[1::2]):
-        return None
-    events = [line[6:] for line in lines[::2] if line[:6] == b"data: "]
-    return events if len(events) * 2 == len(lines) else None
 
 
 def _event(block: bytes) -> bytes | None:

@@ -43,20 +43,26 @@ def _demo(
 async def _perform(stage: Stage, out: Console, *, once: bool, port: int, as_json: bool) -> None:
     stage, engine = await _engine(stage, out)
     try:
-        await _introduce(stage, engine, out)
-        rows = await _ask_all(stage, engine, lambda place, row: show_row(out, place, row), out)
-        totals = totals_of(rows)
-        show_totals(out, totals)
-        _where(stage, out)
-        if as_json:
-            _print(stage, rows, totals)
-        if once:
-            return
-        from suffice.cli.demo_serving import serve
-
-        await serve(engine, stage, port, out)
-    finally:
+        await _show(stage, engine, out, as_json=as_json)
+    except BaseException:  # whatever ends it early: what was recorded is written first
         await engine.close()
+        raise
+    if once:
+        await engine.close()
+        return
+    from suffice.cli.demo_serving import serve
+
+    await serve(engine, stage, port, out)
+
+
+async def _show(stage: Stage, engine: Engine, out: Console, *, as_json: bool) -> None:
+    await _introduce(stage, engine, out)
+    rows = await _ask_all(stage, engine, lambda place, row: show_row(out, place, row), out)
+    totals = totals_of(rows)
+    show_totals(out, totals)
+    _where(stage, out)
+    if as_json:
+        _print(stage, rows, totals)
 
 
 async def _engine(stage: Stage, out: Console) -> tuple[Stage, Engine]:
@@ -64,7 +70,7 @@ async def _engine(stage: Stage, out: Console) -> tuple[Stage, Engine]:
     from suffice.build import build
 
     if stage.panel is None or stage.panel.kind != "local":
-        return stage, build(stage.config)
+        return stage, build(stage.config, trained=stage.trained)
     from suffice.catalogue import LOCAL_USD_PER_CPU_HOUR
     from suffice.cli.demo_speed import described, measured_speed
     from suffice.store import open_store

@@ -13,7 +13,8 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from suffice import starter
+from suffice import build, embedders, starter
+from suffice.build import Trained
 from suffice.cli.demo_queries import QUERIES, DemoQuery, first, recorded_queries
 from suffice.config import DEFAULT_FILE, Config, load
 from suffice.errors import PullError
@@ -35,6 +36,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     starter: Starter | None = None
     panel: Panel | None = None
     """None: the user's own configuration."""
+    trained: Trained | None = None
+    """A router that is not in a file."""
 
     @property
     def is_live(self) -> bool:
@@ -125,11 +128,13 @@ def _recorded(n_queries: int, out: Console) -> Stage:
     with tempfile.TemporaryDirectory() as directory:
         made = starter.write(panel, Path(directory), outcomes=outcomes.select(rows=rest))
         config = load(Path(directory) / DEFAULT_FILE)
-        return Stage(
-            config=msgspec.structs.replace(config, store="sqlite:///:memory:"),
-            file=None,
-            queries=queries,
-            fields=_fields(["recorded"]),
-            starter=made,
-            panel=panel,
-        )
+        trained = build.load_trained(config.path(starter.ROUTER_DIR), embedders.create(), build.panel(config))
+    return Stage(
+        config=msgspec.structs.replace(config, store="sqlite:///:memory:"),
+        file=None,
+        queries=queries,
+        fields=_fields(["recorded"]),
+        starter=made,
+        panel=panel,
+        trained=trained,
+    )

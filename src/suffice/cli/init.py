@@ -45,8 +45,8 @@ def _init(
     names = ", ".join(entry.name for entry in panel.entries)
     console.print(f"wrote [bold]{file}[/] with {escape(names)}", highlight=False, soft_wrap=True)
     if made is not None:
-        said = f"wrote [bold]{starter.ROUTER_DIR}/[/]: {made.router}; value_usd {made.value_usd:g} is {escape(made.why)}"
-        console.print(said, highlight=False, soft_wrap=True)
+        why = escape(f"{made.router}; value_usd {made.value_usd:g} is {made.why}")
+        console.print(f"wrote [bold]{starter.ROUTER_DIR}/[/]: {why}", highlight=False, soft_wrap=True)
         if panel.borrows:
             notes.print(escape(panel.borrows), style="yellow", highlight=False)
     _next(panel, found)

@@ -102,6 +102,8 @@ def _baseline_rows(comparison: Comparison) -> list[dict[str, str]]:
             "USD/1k": _usd(base.oracle.cost_usd_per_1k),
         },
     ]
+    if zero.aiq is None:
+        del rows[2]  # a mixture says nothing without costs
     if means is not None:
         rows.append({"router": "Task means*", "AIQ": _number(means.aiq), **_pair(means.pair)})
     return rows

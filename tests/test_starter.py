@@ -179,6 +179,16 @@ def test_a_prepared_panel_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_router_that_cannot_be_read_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "CHOICES", ("ridge",))
+    file, _ = starter.prepare(starter.local_panel())
+    arrays = file.parent / "router" / "arrays.npz"
+    arrays.write_bytes(arrays.read_bytes()[:100])
+    again, made = starter.prepare(starter.local_panel())
+    assert again == file
+    assert made is not None and len(arrays.read_bytes()) > 100
+
+
 def test_a_slower_machine_costs_more_and_chooses_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router, "CHOICES", ("ridge",))
     of = starter.local_panel()

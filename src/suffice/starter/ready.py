@@ -13,6 +13,8 @@ import msgspec
 
 import suffice
 from suffice import config as configuration
+from suffice import routers
+from suffice.errors import ArtefactError
 from suffice.outcomes import Outcomes
 from suffice.providers.model_files import models_dir
 from suffice.starter.panel import Panel
@@ -20,6 +22,7 @@ from suffice.starter.router import Starter, recording_digest, train
 from suffice.starter.writing import ROUTER_DIR, SCHEMA_FILE, as_yaml
 
 _STARTER: Final = "starter.json"
+_MISSING: Final = object()
 
 
 def starter_dir() -> Path:
@@ -51,10 +54,23 @@ def prepare(panel: Panel, *, speed: float = 1.0) -> tuple[Path, Starter | None]:
     speed = float(f"{speed:.2g}")
     parts = (msgspec.json.encode(panel).decode(), recording_digest(), suffice.__version__, str(speed))
     directory = starter_dir() / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-    if not (directory / _STARTER).is_file():
+    starter = _kept(directory)
+    if starter is _MISSING:
         _make(panel, directory, speed)
-    starter = msgspec.json.decode((directory / _STARTER).read_bytes(), type=Starter | None)
+        starter = _kept(directory)
+    assert starter is None or isinstance(starter, Starter)
     return directory / configuration.DEFAULT_FILE, starter
+
+
+def _kept(directory: Path) -> object:
+    """What was made before, as far as this release can still read it; else `_MISSING`."""
+    try:
+        starter = msgspec.json.decode((directory / _STARTER).read_bytes(), type=Starter | None)
+        if starter is not None:
+            routers.load(directory / ROUTER_DIR)
+    except (OSError, msgspec.DecodeError, ArtefactError):
+        return _MISSING
+    return starter
 
 
 def _make(panel: Panel, directory: Path, speed: float) -> None:
@@ -65,10 +81,10 @@ def _make(panel: Panel, directory: Path, speed: float) -> None:
         starter = write(panel, scratch, speed=speed)
         (scratch / _STARTER).write_bytes(msgspec.json.encode(starter))
         scratch.chmod(0o755)
-        shutil.rmtree(directory, ignore_errors=True)  # a half of an older release, if anything
+        shutil.rmtree(directory, ignore_errors=True)  # what an older release left, if anything
         os.rename(scratch, directory)
     except OSError:
-        if not (directory / _STARTER).is_file():  # else another process was quicker
+        if _kept(directory) is _MISSING:  # else another process was quicker
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

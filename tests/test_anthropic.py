@@ -90,6 +90,11 @@ def test_an_answer() -> None:
     assert wishing.no_logprobs == "Anthropic gives no log probabilities"
 
 
+def test_a_base_url_may_lack_the_version() -> None:
+    for path in ("", "/", "/v1", "/v1/"):
+        assert ask(message(), provider="anthropic", path=path).upstream.requests[0].path == "/v1/messages"
+
+
 def test_usage_that_is_not_known() -> None:
     for usage in (None, {}, {"input_tokens": None}, [1]):
         answer = ask(message(usage=usage), provider="anthropic").answer

@@ -80,6 +80,12 @@ def test_an_answer() -> None:
     assert body["usage"]["completion_tokens_details"] == {"reasoning_tokens": 20}
 
 
+def test_a_base_url_may_lack_the_version() -> None:
+    for path in ("", "/", "/v1beta", "/v1beta/"):
+        asked = ask(scenes.reply(HELLO), provider="gemini", path=path)
+        assert asked.upstream.requests[0].path == "/v1beta/models/m-1:generateContent"
+
+
 def test_usage() -> None:
     assert usage_of(None) == usage_of([]) == usage_of({}) == Usage()
     # A zero is left out on the wire.

@@ -205,6 +205,7 @@ def test_a_silent_handshake_is_a_connect_timeout() -> None:
     async def main() -> None:
         async with Upstream() as upstream, HttpClient() as http:
             target = Target.parse(f"https://127.0.0.1:{upstream.port}/")
+            http.tls()
             started_s = time.perf_counter()
             with pytest.raises(ProviderTimeout, match="no connection to"):
                 await http.request(target, b"", Timeouts(connect_s=0.2))
@@ -342,6 +343,22 @@ def test_finish_keeps_a_connection_whose_body_is_about_to_end(loop: str) -> None
             await endless.read()
             endless.finish()
             assert await upstream.hangups(1, within_s=1.5)
+
+    run_clean(main, loop=loop)
+
+
+def test_finish_after_a_loss_leaves_nothing_to_watch(loop: str) -> None:
+    async def main() -> None:
+        upstream = Upstream()
+        upstream.plays(scenes.sse([b"x"], done=False, cut=True))
+        async with upstream, HttpClient() as http:
+            stream = await http.open(target_of(upstream), b"", Timeouts())
+            await stream.read()
+            await asyncio.sleep(0.05)
+            stream.finish()
+            await asyncio.sleep(0.1)
+            assert http.n_open == 0
+            assert http.n_busy == 0
 
     run_clean(main, loop=loop)
 

@@ -14,7 +14,7 @@ from suffice.providers.anthropic_shape import FINISH_REASONS, choice_of, request
 from suffice.providers.base import ProviderSettings
 from suffice.providers.http import HttpClient, Response
 from suffice.providers.remote import RemoteModel, reveal
-from suffice.providers.target import Target, merge_headers
+from suffice.providers.target import Target, merge_headers, versioned
 from suffice.providers.translation import ChunkWriter, count, decode_object, translated_answer
 from suffice.types import Answer, Candidate, Chunk, Options, Query
 
@@ -46,7 +46,7 @@ class AnthropicModel(RemoteModel):
             {"x-api-key": key} if key else {},
             settings.headers,
         )
-        url = f"{(settings.base_url or BASE_URL).rstrip('/')}/messages"
+        url = f"{versioned(settings.base_url or BASE_URL, 'v1')}/messages"
         return cls(candidate, settings, http, target=Target.parse(url, headers, label=candidate.name))
 
     def _body(self, query: Query, options: Options, *, is_stream: bool) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 10.0
     """Name look-up, TCP and TLS."""
     first_byte_timeout_s: float | None = None
-    """From the request's last byte to the response's first; None leaves it to `timeout_s`."""
+    """From sending the request to the response's first byte; None leaves it to `timeout_s`."""
     chunk_timeout_s: float | None = 60.0
     """Longest silence within a response."""
     headers: Mapping[str, str] = {}

@@ -26,7 +26,7 @@ from suffice.providers.gemini_shape import (
 from suffice.providers.http import HttpClient, Response
 from suffice.providers.openai import no_logprobs
 from suffice.providers.remote import RemoteModel, reveal
-from suffice.providers.target import Target, merge_headers
+from suffice.providers.target import Target, merge_headers, versioned
 from suffice.providers.translation import ChunkWriter, count, decode_object, logprobs_body, translated_answer
 from suffice.types import Answer, Candidate, Chunk, Options, Query
 
@@ -42,7 +42,7 @@ class GeminiModel(RemoteModel):
         headers = merge_headers(
             {"content-type": "application/json"}, {"x-goog-api-key": key} if key else {}, settings.headers
         )
-        base_url = (settings.base_url or BASE_URL).rstrip("/")
+        base_url = versioned(settings.base_url or BASE_URL, "v1beta")
         url = f"{base_url}/models/{quote(candidate.model.removeprefix('models/'), safe='')}"
         return cls(
             candidate,

@@ -148,6 +148,12 @@ class HttpClient:
             raise _encoded_error(connection.headers, connection.status, target)
         return Stream(self, connection)
 
+    def tls(self) -> ssl.SSLContext:
+        """The context for https, made once: reading the system's certificates takes tens of milliseconds."""
+        if self._ssl is None:
+            self._ssl = ssl.create_default_context()
+        return self._ssl
+
     async def close(self) -> None:
         """Close every connection, and return once their sockets are closed."""
         if self._watch is not None:
@@ -171,6 +177,11 @@ class HttpClient:
     def n_open(self) -> int:
         """Connections now, idle ones included."""
         return len(self._open)
+
+    @property
+    def n_busy(self) -> int:
+        """Requests at work now."""
+        return len(self._busy)
 
     # --- inside
 
@@ -218,7 +229,7 @@ class HttpClient:
     async def _connect(
         self, loop: asyncio.AbstractEventLoop, target: Target, timeouts: Timeouts, deadline_s: float
     ) -> Connection:
-        context = self._context() if target.scheme == "https" else None
+        context = self.tls() if target.scheme == "https" else None
         left_s = deadline_s - loop.time()
         wait_s = min(left_s, math.inf if timeouts.connect_s is None else timeouts.connect_s)
         where = f"{target.host}:{target.port}"
@@ -240,11 +251,6 @@ class HttpClient:
         self._open.add(connection)
         return connection
 
-    def _context(self) -> ssl.SSLContext:
-        if self._ssl is None:
-            self._ssl = ssl.create_default_context()
-        return self._ssl
-
     def _release(self, connection: Connection) -> None:
         """After a complete response: keep the connection if it can carry another one."""
         self._busy.discard(connection)
@@ -265,6 +271,7 @@ class HttpClient:
 
     def _on_lost(self, connection: Connection) -> None:
         self._open.discard(connection)
+        self._busy.discard(connection)
         if not self._open and self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
 

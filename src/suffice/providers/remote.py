@@ -45,6 +45,8 @@ class RemoteModel(ABC):
     ) -> None:
         self._candidate, self._http = candidate, http
         self._target, self._stream_target = target, stream_target or target
+        if target.scheme == "https":
+            http.tls()  # now, rather than on the event loop at the first request
         self._secret = reveal(settings.api_key)
         self._timeouts = Timeouts(
             total_s=settings.timeout_s,

@@ -23,7 +23,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float | None = 120.0
     connect_s: float | None = 10.0
     first_byte_s: float | None = None
-    """From the request's last byte to the response's first."""
+    """From sending the request to the response's first byte."""
     chunk_s: float | None = 60.0
     """Longest silence within a response."""
 
@@ -106,6 +106,12 @@ def _header_lines(headers: Mapping[str, str], label: str) -> list[str]:
             )
         lines.append(f"{name.lower()}: {value.strip()}")
     return lines
+
+
+def versioned(base_url: str, version: str) -> str:
+    """A base URL with the API's version, where it names nothing but a host."""
+    base_url = base_url.rstrip("/")
+    return base_url if urlsplit(base_url).path else f"{base_url}/{version}"
 
 
 def merge_headers(*layers: Mapping[str, str]) -> dict[str, str]:

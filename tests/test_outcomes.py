@@ -257,9 +257,10 @@ def test_split_is_disjoint_complete_and_keeps_duplicates_together(texts, fractio
 
 @settings(max_examples=30, deadline=None)
 @given(order=st.permutations(range(12)), seed=st.integers(0, 3))
-def test_split_does_not_depend_on_the_order_of_rows(order, seed):
+def test_split_by_cluster_does_not_depend_on_the_order_of_rows(order, seed):
     outcomes = small(12)
-    plain, shuffled = outcomes.split(0.5, seed=seed), outcomes.select(order).split(0.5, seed=seed)
+    plain = outcomes.split(0.5, seed=seed, by="cluster")
+    shuffled = outcomes.select(order).split(0.5, seed=seed, by="cluster")
     assert [set(part.ids) for part in plain] == [set(part.ids) for part in shuffled]
 
 

@@ -38,7 +38,7 @@ def assign(queries: Sequence[Query], fractions: float | Sequence[float], *, seed
             f"{len(queries)} queries in {len(groups)} groups (by={by!r}) cannot fill {len(shares)} parts; "
             "split by='row', or into fewer parts"
         )
-    return _fill(groups, keys, shares, seed)
+    return _cut(groups, len(keys), shares, seed) if by == "row" else _fill(groups, keys, shares, seed)
 
 
 def _shares(fractions: float | Sequence[float]) -> tuple[float, ...]:
@@ -68,6 +68,28 @@ def _components(n: int, links: Sequence[Iterable[Hashable]]) -> list[list[int]]:
     for row in range(n):
         groups.setdefault(root(row), []).append(row)
     return list(groups.values())
+
+
+def _cut(groups: list[list[int]], n: int, shares: tuple[float, ...], seed: int) -> IntArray:
+    """A random permutation of the rows, cut by the shares, as is usual; a group goes with its first row.
+
+    No part stays empty.
+    """
+    place = np.empty(n, dtype=np.intp)
+    place[np.random.default_rng(seed).permutation(n)] = np.arange(n)
+    cuts = np.round(np.cumsum(shares)[:-1] * n)
+    part_of = np.searchsorted(cuts, place, side="right")
+    sizes = np.zeros(len(shares), dtype=np.intp)
+    for group in groups:
+        part_of[group] = part_of[min(group, key=lambda row: int(place[row]))]
+        sizes[part_of[group[0]]] += len(group)
+    for empty in np.flatnonzero(sizes == 0):
+        donor = int(
+            np.argmax([sum(part_of[group[0]] == part for group in groups) for part in range(len(shares))])
+        )
+        group = next(group for group in groups if part_of[group[0]] == donor)
+        part_of[group] = empty
+    return part_of
 
 
 def _fill(groups: list[list[int]], keys: list[str], shares: tuple[float, ...], seed: int) -> IntArray:

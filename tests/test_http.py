@@ -36,6 +36,12 @@ def loop(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+async def until(condition: Callable[[], bool], within_s: float = 2.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def target_of(upstream: Upstream) -> Target:
     return Target.parse(upstream.url + "/x", {"Content-Type": "application/json"}, label="small")
 
@@ -147,8 +153,7 @@ def test_late_unasked_bytes_close_a_kept_connection() -> None:
         upstream.plays(scenes.raw(OK, OK, delay_s=0.03), scenes.raw(OK.replace(b"ok", b"me")))
         async with upstream, HttpClient() as http:
             assert (await http.request(target_of(upstream), b"", Timeouts())).body == b"ok"
-            await asyncio.sleep(0.1)
-            assert http.n_open == 0
+            await until(lambda: http.n_open == 0)
             assert (await http.request(target_of(upstream), b"", Timeouts())).body == b"me"
 
     run_clean(main)
@@ -336,7 +341,7 @@ def test_finish_keeps_a_connection_whose_body_is_about_to_end(loop: str) -> None
             await stream.read()
             stream.finish()
             stream.close()
-            await asyncio.sleep(0.1)
+            await until(lambda: http.n_busy == 0)
             assert (await http.request(target_of(upstream), b"", Timeouts())).body == b"ok"
             assert upstream.n_connections == 1
             endless = await http.open(target_of(upstream), b"", Timeouts())
@@ -354,10 +359,9 @@ def test_finish_after_a_loss_leaves_nothing_to_watch(loop: str) -> None:
         async with upstream, HttpClient() as http:
             stream = await http.open(target_of(upstream), b"", Timeouts())
             await stream.read()
-            await asyncio.sleep(0.05)
+            await until(lambda: http.n_open == 0)
             stream.finish()
             await asyncio.sleep(0.1)
-            assert http.n_open == 0
             assert http.n_busy == 0
 
     run_clean(main, loop=loop)
@@ -407,8 +411,7 @@ def test_many_at_once(loop: str) -> None:
                 responses = await asyncio.gather(*(http.request(target, b"", Timeouts()) for _ in range(40)))
                 assert {response.body for response in responses} == {b"ok"}
             assert http.n_open <= 40
-            await asyncio.sleep(0.05)
-            assert http.n_open == 8
+            await until(lambda: http.n_open == 8)
 
     run_clean(main, loop=loop)
 
@@ -419,8 +422,7 @@ def test_idle_connections_are_closed_in_time() -> None:
             upstream.plays(scenes.raw(OK))
             await http.request(target_of(upstream), b"", Timeouts())
             assert http.n_open == 1
-            await asyncio.sleep(1.3)
-            assert http.n_open == 0
+            await until(lambda: http.n_open == 0)
 
     run_clean(main)
 

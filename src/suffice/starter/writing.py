@@ -30,7 +30,7 @@ store: sqlite:///suffice.db
 gateway:
   host: 127.0.0.1
   port: 8080
-  # auth: true             # demand a key (suffice keys create); by default once a key was made, or off loopback
+  # auth: true             # demand a key (suffice keys create); by default once there is one
   # keep_content: true     # store queries and answers too
   # timeout_s: 300         # one request, all retries and fallbacks included
   # retries: 1             # further tries at one candidate before the next is asked

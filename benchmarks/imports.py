@@ -1,6 +1,6 @@
 """What `import suffice` costs above `import numpy`, in CPU seconds, in the same run.
 
-    python benchmarks/imports.py
+python benchmarks/imports.py
 """
 
 import json

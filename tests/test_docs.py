@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from commands import Commands, FakeProvider
-from suffice import policies, providers, routers
+from suffice import policies, providers, routers, starter
 from suffice.cli import COMMANDS
 from suffice.config import (
     Config,
@@ -132,6 +132,20 @@ def test_commands_in_the_documentation_exist() -> None:
             continue  # also names what is to come
         for name in re.findall(r"^suffice (\w+)", page.read_text(), re.MULTILINE):
             assert name in known, f"{page.relative_to(ROOT)}: suffice {name}"
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_readme_are_measured(tmp_path: Path) -> None:
+    shown = re.search(
+        r"gets ([\d.]+) % right in cross-validation at (\d+) % of the cost.*?which gets ([\d.]+) %",
+        (ROOT / "README.md").read_text(),
+        re.DOTALL,
+    )
+    assert shown is not None
+    measured = starter.train(starter.local_panel(), tmp_path)
+    assert float(shown[1]) / 100 == pytest.approx(measured.quality, abs=0.015)
+    assert float(shown[2]) / 100 == pytest.approx(measured.cost_share, abs=0.06)
+    assert float(shown[3]) / 100 == pytest.approx(measured.best_quality, abs=0.001)
 
 
 def test_python_blocks_compile() -> None:

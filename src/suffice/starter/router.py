@@ -1,8 +1,8 @@
 """A first router for a panel without outcomes of its own, trained on the recorded panel.
 
-Router and value come from cross-validation on those recorded questions. The value is the one that is as good
-as the best single candidate at the least cost; where that leaves nothing to choose, the one at which routing
-gains most over mixing the candidates at random.
+Router and value come from cross-validation on those recorded questions: at the least cost, 95 % of what the
+best single candidate gets right. Where that saves nothing, the value at which routing gains most over mixing
+the candidates at random.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from suffice.catalogue import Catalogue
 from suffice.datasets.panel import load_outcomes
 from suffice.evaluation.measuring import Measured
 from suffice.evaluation.recommend import Predictions, best_router
-from suffice.evaluation.sweep import Sweep
 from suffice.metrics import hull_at, upper_hull
 from suffice.outcomes import Outcomes
 from suffice.starter.panel import Panel
@@ -31,6 +30,8 @@ from suffice.types import FloatArray, Price
 
 CHOICES: Final = ("knn", "ridge")
 _FOLDS: Final = 5
+_SUFFICES: Final = 0.95
+"""Of the right answers of the best single candidate."""
 _TRIVIAL: Final = 0.95
 """Where one candidate gets a larger share than this, there is no routing to speak of."""
 
@@ -69,8 +70,13 @@ def train(panel: Panel, directory: Path, *, outcomes: Outcomes | None = None, sp
         table = replace(table, cost_usd=table.cost_usd * speed, latency_s=table.latency_s * speed)
     validated = Predictions(table, costs=True, pair=None, n_folds=_FOLDS, embedder=None, seed=0)
     measured = {name: validated.measure(name) for name in CHOICES}
-    chosen = best_router(measured)
-    router = routers.create(chosen).fit(table)
+    found = [_sufficing(name, one, table) for name, one in measured.items()]
+    sufficing = [one for one in found if one is not None]
+    best = best_router(measured)
+    starter = (
+        min(sufficing, key=lambda one: one.cost_share) if sufficing else _gaining(best, measured[best], table)
+    )
+    router = routers.create(starter.router).fit(table)
     router.save(directory, trained_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     routers.fit_cost_model(table, prices if panel.kind == "remote" else None).save(directory)
     latencies = (
@@ -79,7 +85,7 @@ def train(panel: Panel, directory: Path, *, outcomes: Outcomes | None = None, sp
         else routers.fit_latency_model(table)
     )
     latencies.save(directory)
-    return _described(chosen, measured[chosen], table, validated.value_usd(measured[chosen]))
+    return starter
 
 
 def recording_digest() -> str:
@@ -108,23 +114,39 @@ def _renamed(outcomes: Outcomes, arms: Mapping[str, str]) -> Outcomes:
     return replace(outcomes.select(arms=tuple(arms.values())), arms=tuple(arms))
 
 
-def _described(name: str, measured: Measured, table: Outcomes, suffices_usd: float | None) -> Starter:
-    """The chosen router at the chosen value, with what cross-validation says of it."""
-    known = ~np.isnan(table.quality).any(axis=1) & ~np.isnan(table.cost_usd).any(axis=1)
-    quality, cost = table.quality[known].mean(axis=0), table.cost_usd[known].mean(axis=0)
-    curve, best = measured.curve, int(np.argmax(quality))
-    at = int(np.argmin(np.abs(curve.values_usd - (suffices_usd or 0.0))))
-    rule = f"the least at which routing is as good as always asking {table.arms[best]}"
-    is_as_good = curve.quality[at] >= quality[best]
-    if not is_as_good or np.bincount(curve.chosen[at]).max() > _TRIVIAL * curve.chosen.shape[1]:
-        at = _of_most_gain(curve, quality, cost)
-        rule = f"where routing gains most over always asking {table.arms[best]}, or mixing at random"
+def _sufficing(name: str, measured: Measured, table: Outcomes) -> Starter | None:
+    """Where 95 % of the best single candidate's quality costs least; None where that saves nothing."""
+    curve, (quality, cost) = measured.curve, _singles(table)
+    best = int(np.argmax(quality))
+    is_enough = (curve.quality >= _SUFFICES * quality[best]) & np.isfinite(curve.values_usd)
+    at = int(np.argmin(np.where(is_enough, curve.cost_usd, np.inf)))
+    is_trivial = np.bincount(curve.chosen[at]).max() > _TRIVIAL * curve.chosen.shape[1]
+    if is_trivial or not is_enough[at] or curve.cost_usd[at] >= cost[best]:
+        return None
+    rule = f"the cheapest that keeps {_SUFFICES:.0%} of the right answers of {{}}"
+    return _described(name, measured, table, at, rule)
+
+
+def _gaining(name: str, measured: Measured, table: Outcomes) -> Starter:
+    """Where the curve lies highest above the hull of the single candidates."""
+    curve, (quality, cost) = measured.curve, _singles(table)
+    hull = hull_at(upper_hull(cost, quality), np.maximum(curve.cost_usd, cost.min()))
+    gain = curve.quality - hull
+    gain[~np.isfinite(curve.values_usd) | (curve.values_usd == 0)] = -np.inf
+    rule = "where routing gains most over asking {} or mixing at random"
+    return _described(name, measured, table, int(np.argmax(gain)), rule)
+
+
+def _described(name: str, measured: Measured, table: Outcomes, at: int, rule: str) -> Starter:
+    """A router at one of its values, with what cross-validation says of it."""
+    curve, (quality, cost) = measured.curve, _singles(table)
+    best = int(np.argmax(quality))
     share = float(curve.cost_usd[at] / cost[best])
     return Starter(
         router=name,
         value_usd=float(f"{curve.values_usd[at]:.2g}"),
-        why=f"{rule}: {curve.quality[at]:.1%} of the recorded questions right, against {quality[best]:.1%}, "
-        f"at {share:.0%} of its cost (cross-validated)",
+        why=f"{rule.format(table.arms[best])}: {curve.quality[at]:.1%} of the recorded questions, against "
+        f"{quality[best]:.1%}, at {share:.0%} of its cost (cross-validated)",
         n_queries=table.n_queries,
         quality=float(curve.quality[at]),
         cost_share=share,
@@ -133,9 +155,7 @@ def _described(name: str, measured: Measured, table: Outcomes, suffices_usd: flo
     )
 
 
-def _of_most_gain(curve: Sweep, quality: FloatArray, cost: FloatArray) -> int:
-    """Where the curve lies highest above the hull of the single candidates."""
-    hull = hull_at(upper_hull(cost, quality), np.maximum(curve.cost_usd, cost.min()))
-    gain = curve.quality - hull
-    gain[~np.isfinite(curve.values_usd) | (curve.values_usd == 0)] = -np.inf
-    return int(np.argmax(gain))
+def _singles(table: Outcomes) -> tuple[FloatArray, FloatArray]:
+    """(K,) mean quality and (K,) mean cost of every candidate, where all are known."""
+    known = ~np.isnan(table.quality).any(axis=1) & ~np.isnan(table.cost_usd).any(axis=1)
+    return table.quality[known].mean(axis=0), table.cost_usd[known].mean(axis=0)

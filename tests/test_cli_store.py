@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fakes import FakeModel
+from store_parts import record
 from suffice.cli import build
 from suffice.cli.store import since
 from suffice.engine import Request
@@ -82,6 +83,15 @@ def test_unknown_ids_are_said_so(filled: list[str]) -> None:
     assert isinstance(run("feedback", "sfc-nope", "1").exception, NotFound)
     assert isinstance(run("feedback", filled[0], "7").exception, SufficeError)
     assert isinstance(run("keys", "revoke", "key_nope").exception, NotFound)
+
+
+def test_feedback_finds_the_tenant_of_a_record(filled: list[str]) -> None:
+    store = open_store("sqlite:///suffice.db")
+    store.append(record(id="sfc-acme", tenant="acme"))
+    store.close()
+    assert isinstance(run("feedback", "sfc-acme", "1", "--tenant", "another").exception, NotFound)
+    assert run("feedback", "sfc-acme", "1").exit_code == 0
+    assert [word["tenant"] for word in rows("records", "--id", "sfc-acme")["feedback"]] == ["acme"]
 
 
 def test_spend_adds_up(filled: list[str]) -> None:

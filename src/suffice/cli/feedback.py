@@ -11,6 +11,7 @@ import typer
 from suffice.cli.base import console, print_json
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, opened
+from suffice.errors import NotFound
 from suffice.types import Feedback
 
 
@@ -26,15 +27,23 @@ def _feedback(
         str, typer.Option(help="The metric; any number is allowed for one of your own.")
     ] = "score",
     comment: Annotated[str | None, typer.Option(help="In words.")] = None,
-    tenant: Annotated[str, typer.Option(help="Whose record it is.")] = "default",
+    tenant: Annotated[str | None, typer.Option(help="Only if it is this tenant's record.")] = None,
     store_url: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how good an answer was."""
-    word = Feedback(
-        record_id=record_id, tenant=tenant, created_at=time.time(), name=name, value=value, comment=comment
-    )
     with opened(store_url) as store:
+        record = store.record(record_id, tenant)
+        if record is None:
+            raise NotFound(f"there is no record {record_id!r}; `suffice records` lists those there are")
+        word = Feedback(
+            record_id=record_id,
+            tenant=record.tenant,
+            created_at=time.time(),
+            name=name,
+            value=value,
+            comment=comment,
+        )
         asyncio.run(store.add_feedback(word))
     if as_json:
         print_json(word)

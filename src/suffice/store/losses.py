@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from suffice.store.base import Amount, usd_text
+from suffice.store.base import LARGEST, Amount, usd_text
 from suffice.store.faults import translated
 from suffice.store.sink import note_loss
-from suffice.store.tally import RANGE, Orphan, orphans
+from suffice.store.tally import Orphan, orphans
 
 _log = logging.getLogger(__name__)
 
@@ -51,4 +51,4 @@ def _settle(connection: sqlite3.Connection, orphan: Orphan, path: str) -> None:
 
 
 def _difference(appended: Amount, settled: Amount) -> Amount:
-    return Amount(appended.n - settled.n, (appended.pico - settled.pico) % RANGE)
+    return Amount(appended.n - settled.n, (appended.pico - settled.pico) & LARGEST)

@@ -32,9 +32,6 @@ _MARK: Final = b"suffice tally 1\0"
 _HEADER: Final = struct.Struct("@16s32s")
 _COUNT: Final = struct.Struct("@4q")
 _OFFSET: Final = 64
-RANGE: Final = 1 << 63
-"""Pico-dollars are counted modulo this."""
-
 Mark = Callable[[int, int, int, int], None]
 """Takes the number of records and their pico-dollars, and both once more.
 

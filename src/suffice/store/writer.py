@@ -16,8 +16,8 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from suffice.errors import StoreError
-from suffice.store.base import Amount, Sink, encode, to_pico
-from suffice.store.tally import RANGE, Counter
+from suffice.store.base import LARGEST, Amount, Sink, encode, to_pico
+from suffice.store.tally import Counter
 from suffice.types import Record
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Writer:
                 return
             self.n_appended = n = self.n_appended + 1
             if cost:
-                self._pico_appended = (self._pico_appended + cost) % RANGE
+                self._pico_appended = (self._pico_appended + cost) & LARGEST
             pico = self._pico_appended
             self._mark(n, pico, n, pico)
             if len(self._queue) >= self._room:

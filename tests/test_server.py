@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from suffice.errors import ConfigError
 from suffice.gateway import Limits, Server
-from suffice.gateway.exchange import CANCELS, Application, Receive, Scope, Send
+from suffice.gateway.exchange import Application, Receive, Scope, Send
+from suffice.gateway.requests import CANCELS
 from suffice.gateway.server import bind, loop_factory
 from suffice.gateway.wire import date_line, header_block
 

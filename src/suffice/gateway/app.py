@@ -25,8 +25,9 @@ from suffice.errors import (
 )
 from suffice.gateway.auth import Doorman
 from suffice.gateway.call import Call, until_gone
-from suffice.gateway.exchange import CANCELS, ClientGone, Receive, Scope, Send, describe
+from suffice.gateway.exchange import ClientGone, Receive, Scope, Send, describe
 from suffice.gateway.metrics import Metrics
+from suffice.gateway.requests import CANCELS
 from suffice.gateway.routes import Route, find
 from suffice.gateway.wire import Header
 from suffice.types import Caller

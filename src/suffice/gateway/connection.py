@@ -70,8 +70,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-        self.local = (str(local[0]), int(local[1])) if isinstance(local, tuple) else None
+        self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._local = (str(local[0]), int(local[1])) if isinstance(local, tuple) else None
         self._server.joined(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
-        exchange.scope["client"], exchange.scope["server"] = self.client, self.local
+        scope = exchange.scope
+        scope["client"], scope["server"] = self._client, self._local
         self._server.run(exchange)
 
     def write(self, data: bytes) -> None:

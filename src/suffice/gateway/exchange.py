@@ -16,7 +16,6 @@ from suffice.gateway.wire import CONTINUE, LAST_CHUNK, chunk, header_block, refu
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
-    from suffice.gateway.requests import Head
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -24,13 +23,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-CANCELS: Final = "suffice.cancels"
-"""Extension in the scope: the task is cancelled when the client goes, nobody needs to watch for it."""
-
 _BODY_HIGH_WATER: Final = 65_536
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _CLOSE: Final = b"connection: close\r\n"
 _KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
+_BODILESS: Final = frozenset({204, 304})
+_OURS: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""Response headers that the server writes itself."""
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -42,32 +41,27 @@ class ClientGone(OSError):
 class Exchange:
     """A request being read and answered; lives as long as the application's task."""
 
-    __slots__ = (
-        "_body", "_expects_continue", "_head", "_is_bodiless", "_is_chunked", "_is_old", "_is_taken", "_left",
-        "_waiters", "connection", "is_complete", "is_finished", "is_started", "keeps_alive", "scope", "task",
-    )  # fmt: skip
+    is_complete = False
+    """All of the request has arrived."""
+    is_started = False
+    """The head of the response was written."""
+    is_finished = False
+    expects_continue = False
+    task: asyncio.Task[None] | None = None
+    _body = b""
+    _is_taken = False
+    """The application has received the end of the body."""
+    _waiters: tuple[asyncio.Future[None], ...] = ()
+    _head: Message | None = None
+    _is_bodiless = False
+    _is_chunked = False
+    _left: int | None = None
+    """Bytes still owed of the declared content-length."""
 
-    def __init__(self, connection: Connection, head: Head, *, keeps_alive: bool) -> None:
+    def __init__(self, connection: Connection, scope: Scope, keeps_alive: bool) -> None:
         self.connection = connection
-        self.scope = head.scope
+        self.scope = scope
         self.keeps_alive = keeps_alive
-        self.is_complete = False
-        """All of the request has arrived."""
-        self.is_started = False
-        """The head of the response was written."""
-        self.is_finished = False
-        self.task: asyncio.Task[None] | None = None
-        self._is_old = head.is_old
-        self._is_bodiless = head.is_head
-        self._expects_continue = head.expects_continue
-        self._body = b""
-        self._is_taken = False
-        """The application has received the end of the body."""
-        self._waiters: tuple[asyncio.Future[None], ...] = ()
-        self._head: Message | None = None
-        self._is_chunked = False
-        self._left: int | None = None
-        """Bytes still owed of the declared content-length."""
 
     # The connection's side.
 
@@ -129,8 +123,8 @@ class Exchange:
                 self._is_taken = self.is_complete
                 connection.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_complete}
-            if self._expects_continue:
-                self._expects_continue = False
+            if self.expects_continue:
+                self.expects_continue = False
                 connection.write(CONTINUE)
             await self._wait()
         while not self.is_finished and not connection.is_lost:
@@ -144,39 +138,41 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Write the response, piece by piece; waits while the client does not read."""
-        kind = message["type"]
-        if kind == "http.response.start" and self._head is None:
+        kind, head = message["type"], self._head
+        if kind == "http.response.start" and head is None:
             self._head = message
             return
-        if kind != "http.response.body" or self._head is None or self.is_finished:
+        if kind != "http.response.body" or head is None or self.is_finished:
             raise RuntimeError(f"{kind!r} is out of order; send http.response.start, then the body")
         connection = self.connection
         if connection.is_lost:
             raise ClientGone("the client closed the connection")
         body, more = message.get("body", b""), message.get("more_body", False)
-        connection.write(self._frame(body, more) if self.is_started else self._open(body, more))
+        connection.write(self._frame(body, more) if self.is_started else self._open(head, body, more))
         if not more:
             self._finish()
         elif connection.is_stalled:
             await connection.drained()
 
-    def _open(self, body: bytes, more: bool) -> bytes:
+    def _open(self, head: Message, body: bytes, more: bool) -> bytes:
         """The head, with as much of the body as is there."""
-        head = self._head
-        assert head is not None
-        status, declared, headers = head["status"], None, []
-        for header in head.get("headers", ()):
-            if header[0] == b"content-length":
+        status, headers = head["status"], head.get("headers", ())
+        is_old = self.scope["http_version"] == "1.0"
+        self._is_bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
+        declared = None
+        kept = []
+        for header in headers:
+            if header[0] not in _OURS:
+                kept.append(header)
+            elif header[0] == b"content-length":
                 declared = int(header[1])
-            elif header[0] != b"transfer-encoding" and header[0] != b"connection":
-                headers.append(header)
         framing = b""
-        if status in {204, 304}:
-            self._is_bodiless = True
+        if status in _BODILESS:
+            pass
         elif declared is not None or not more:
             self._left = declared = len(body) if declared is None else declared
             framing = b"content-length: %d\r\n" % declared
-        elif self._is_old:
+        elif is_old:
             self.keeps_alive = False
         else:
             self._is_chunked = True
@@ -185,11 +181,12 @@ class Exchange:
             self.keeps_alive = False
         if not self.keeps_alive:
             framing += _CLOSE
-        elif self._is_old:
+        elif is_old:
             framing += _KEEP_ALIVE
-        block, framed = header_block(headers), self._frame(body, more)
+        framed = self._frame(body, more)
+        lines = (status_line(status), self.connection.date, header_block(kept), framing, b"\r\n", framed)
         self.is_started = True
-        return b"".join((status_line(status), self.connection.date, block, framing, b"\r\n", framed))
+        return b"".join(lines)
 
     def _frame(self, body: bytes, more: bool) -> bytes:
         if self._is_bodiless:

@@ -12,7 +12,7 @@ import httptools
 
 from suffice.errors import HeadersTooLarge, InvalidRequest, RequestError, RequestTooLarge
 from suffice.gateway.exchange import Exchange
-from suffice.gateway.requests import read_head, without_upgrade
+from suffice.gateway.requests import check_length, read_head, without_upgrade
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
@@ -32,7 +32,7 @@ class Reader:
     """Feeds bytes to the parser and hands each request to the connection as soon as its head is there."""
 
     __slots__ = (
-        "_body_at", "_connection", "_head_bytes", "_headers", "_limits", "_n_bytes", "_parser", "_plain_head", "_raw",
+        "_body_at", "_connection", "_head_bytes", "_headers", "_is_long", "_limits", "_parser", "_plain_head", "_raw",
         "_target", "exchange", "received", "refusal", "state",
     )  # fmt: skip
 
@@ -48,8 +48,9 @@ class Reader:
         self._limits = limits
         self._headers: list[tuple[bytes, bytes]] = []
         self._target = b""
-        self._n_bytes = 0
         self._head_bytes = 0
+        self._is_long = False
+        """Whether the head may be longer than it should be: came in parts, or with a lot else."""
         self._body_at = 0.0
         self._plain_head = b""
         """Of a request that asks for another protocol, as if it did not."""
@@ -64,6 +65,7 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Read what has come."""
         before = self.state
+        self._is_long = before == HEAD or len(data) > self._limits.header_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -103,45 +105,51 @@ class Reader:
 
     # httptools callbacks; an exception in one of them ends `feed_data`
 
-    def on_message_begin(self) -> None:
-        if not self._connection.has_room:
+    def on_url(self, target: bytes) -> None:
+        if self.state == HEAD:  # its second part
+            self._target += target
+            return
+        if self.state == DEAF or not self._connection.has_room:
             self.state = DEAF
             raise _Stop
         self.state = HEAD
-        self._headers = []
-        self._target = b""
+        self._target = target
         self._head_bytes = -1
-        self._n_bytes = 0
-
-    def on_url(self, target: bytes) -> None:
-        self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.state == HEAD:  # else it is a trailer
-            self._headers.append((name.lower(), value))
-            self._n_bytes += len(name) + len(value) + 4
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        limits, parser = self._limits, self._parser
-        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
-            self._plain_head = without_upgrade(parser.get_method(), self._target, self._headers)
+        limits, parser, connection = self._limits, self._parser, self._connection
+        headers = [(name.lower(), value) for name, value in self._headers]
+        self._headers = []  # trailers go here, and are thrown away
+        fields = dict(headers)
+        method = parser.get_method()
+        if b"upgrade" in fields and parser.should_upgrade() and method != b"CONNECT":
+            self._plain_head = without_upgrade(method, self._target, headers)
             return
         try:
-            if self._n_bytes + len(self._target) > limits.header_bytes:
-                raise _head_too_large(limits)
-            if len(self._headers) > limits.headers:
+            if self._is_long:
+                self._check_size(headers)
+            if len(headers) > limits.headers:
                 raise HeadersTooLarge(f"more than {limits.headers} headers; send fewer")
-            head = read_head(
-                parser.get_method(), self._target, parser.get_http_version(), self._headers, limits.body_bytes
-            )
+            scope = read_head(method, self._target, parser.get_http_version(), headers, fields)
+            check_length(fields, limits.body_bytes)
         except RequestError as error:
             self.refusal = error
             raise
         self.state = BODY
         self.received = self._raw = 0
-        self._body_at = self._connection.now + limits.body_s
-        self.exchange = Exchange(self._connection, head, keeps_alive=parser.should_keep_alive())
-        self._connection.arrived(self.exchange)
+        self._body_at = connection.now + limits.body_s
+        self.exchange = exchange = Exchange(connection, scope, parser.should_keep_alive())
+        if b"expect" in fields and scope["http_version"] == "1.1":
+            exchange.expects_continue = fields[b"expect"].lower() == b"100-continue"
+        connection.arrived(exchange)
+
+    def _check_size(self, headers: list[tuple[bytes, bytes]]) -> None:
+        n_bytes = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
+        if n_bytes > self._limits.header_bytes:
+            raise _head_too_large(self._limits)
 
     def on_body(self, data: bytes) -> None:
         self.received += len(data)
@@ -150,11 +158,13 @@ class Reader:
                 f"the body exceeds {self._limits.body_bytes} bytes; send a smaller request"
             )
             raise self.refusal
-        if self.exchange is not None:
-            self.exchange.feed(data)
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.feed(data)
 
     def on_message_complete(self) -> None:
         if self._plain_head:
+            self.state = BETWEEN
             return
         self.state = BETWEEN
         self._connection.deadline = NEVER

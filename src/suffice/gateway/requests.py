@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-import msgspec
-
 from suffice.errors import InvalidRequest, RequestTooLarge
-from suffice.gateway.exchange import CANCELS
 from suffice.gateway.wire import Header
+
+CANCELS: Final = "suffice.cancels"
+"""Extension in the scope: the task is cancelled when the client goes, nobody needs to watch for it."""
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {CANCELS: {}}
@@ -20,59 +20,57 @@ _ALONE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect", b"
 """Headers that must not come twice: two readers could pick different ones."""
 
 
-class Head(msgspec.Struct):
-    """A request's head as the server understands it."""
-
-    scope: dict[str, Any]
-    is_head: bool
-    is_old: bool
-    """HTTP/1.0: no chunks, and keep-alive only if both sides say so."""
-    expects_continue: bool
-
-
-def read_head(method: bytes, target: bytes, version: str, headers: list[Header], body_bytes: int) -> Head:
+def read_head(
+    method: bytes, target: bytes, version: str, headers: list[Header], fields: dict[bytes, bytes]
+) -> dict[str, Any]:
     """The ASGI scope, without what belongs to the connection.
+
+    Parameters
+    ----------
+    headers : with names in lower case
+    fields : the same as a dict
 
     Raises
     ------
     RequestError
-        If two readers could understand the request differently, or it announces too large a body.
+        If two readers could understand the request differently.
     """
-    fields = dict(headers)
     if len(fields) != len(headers):
         _check_repeats(headers)
-    is_old = version == "1.0"
-    if not is_old and version != "1.1":
-        raise InvalidRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1")
+    if version != "1.1":
+        if version != "1.0":
+            raise InvalidRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1")
+    elif b"host" not in fields:
+        raise InvalidRequest("an HTTP/1.1 request needs a Host header")
     name = _METHODS.get(method)
     if name is None:
         raise InvalidRequest(f"the method {method.decode('latin-1')} is not known here")
-    if not is_old and b"host" not in fields:
-        raise InvalidRequest("an HTTP/1.1 request needs a Host header")
     coding = fields.get(b"transfer-encoding")
-    if coding is not None and (is_old or coding.lower() != b"chunked"):
+    if coding is not None and (version == "1.0" or coding.lower() != b"chunked"):
         raise InvalidRequest("the only transfer-encoding is chunked, and only in HTTP/1.1")
-    length = fields.get(b"content-length")
-    if length is not None and (len(length) > 18 or int(length) > body_bytes):
-        raise RequestTooLarge(f"the body exceeds {body_bytes} bytes; send a smaller request")
     path, _, query = target.partition(b"?")
     if path[:1] != b"/":
         path = _path_of_absolute(path, name)
-    expect = fields.get(b"expect")
-    scope = {
+    return {
         "type": "http",
         "asgi": _ASGI,
         "http_version": version,
         "method": name,
-        "path": (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace"),
+        # `find`, not `in`: for bytes, `in` raises and swallows an exception inside.
+        "path": (path if path.find(b"%") < 0 else unquote_to_bytes(path)).decode("utf-8", "replace"),
         "raw_path": path,
         "query_string": query,
         "root_path": "",
         "headers": headers,
         "extensions": _EXTENSIONS,
     }
-    continues = expect is not None and not is_old and expect.lower() == b"100-continue"
-    return Head(scope, name == "HEAD", is_old, continues)
+
+
+def check_length(fields: dict[bytes, bytes], limit: int) -> None:
+    """Raises RequestTooLarge for a body that is announced to be longer than `limit`."""
+    length = fields.get(b"content-length")
+    if length is not None and (len(length) > 18 or int(length) > limit):
+        raise RequestTooLarge(f"the body exceeds {limit} bytes; send a smaller request")
 
 
 def _check_repeats(headers: list[Header]) -> None:

@@ -366,6 +366,33 @@ def test_two_stores_share_a_file(tmp_path: Path) -> None:
     other.close()
 
 
+def test_many_may_make_and_leave_the_same_file_at_once(tmp_path: Path) -> None:
+    n_stores, n_records, faults = 6, 5, []
+    for number in range(5):
+        path, barrier = tmp_path / f"{number}.db", threading.Barrier(n_stores)
+
+        def work(path: Path = path, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            try:
+                one = SqliteStore(path)
+                for _ in range(n_records):
+                    one.append(record())
+                one.close()
+            except StoreError as error:
+                faults.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(n_stores)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        store = SqliteStore(path)
+        assert [spend.n_requests for spend in store.spend()] == [n_stores * n_records]
+        assert store.stats()["lost"] == {}
+        store.close()
+
+
 def test_other_urls_are_refused_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"suffice\[postgres\]"):
         open_store("postgresql://localhost/suffice")

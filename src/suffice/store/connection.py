@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from suffice.errors import StoreError
 from suffice.store.faults import translated
 from suffice.store.migrations import migrate
 
-MEMORY = ":memory:"
+MEMORY: Final = ":memory:"
+_PAUSE_S: Final = 0.01
 
 
 def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -31,15 +34,31 @@ def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
             path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         try:
+            _prepare(connection, path, time.monotonic() + busy_timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None:
+    """Settings and schema, tried until the deadline.
+
+    SQLite does not wait by itself where two processes turn the same new file into WAL mode, or where one
+    opens it as another, the last so far, closes it.
+    """
+    while True:
+        try:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA secure_delete = OFF")  # it would zero every new page
             connection.execute("PRAGMA journal_size_limit = 67108864")
             migrate(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 class Readers:

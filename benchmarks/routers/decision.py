@@ -26,11 +26,54 @@ from suffice.protocols import PolicyContext
 from suffice.routers import create, fit_cost_model
 from suffice.types import Query
 
-WORDS = (
-    "what is the capital of a country that won world cup explain in two sentences list three famous museums "
-    "year each opened public write python function returns sum numbers prove integral converges translate "
-    "following paragraph into german summarise contract clause compute probability dice story about dragon"
-).split()
+WORDS = [
+    "what",
+    "is",
+    "the",
+    "capital",
+    "of",
+    "a",
+    "country",
+    "that",
+    "won",
+    "world",
+    "cup",
+    "explain",
+    "in",
+    "two",
+    "sentences",
+    "list",
+    "three",
+    "famous",
+    "museums",
+    "year",
+    "each",
+    "opened",
+    "public",
+    "write",
+    "python",
+    "function",
+    "returns",
+    "sum",
+    "numbers",
+    "prove",
+    "integral",
+    "converges",
+    "translate",
+    "following",
+    "paragraph",
+    "into",
+    "german",
+    "summarise",
+    "contract",
+    "clause",
+    "compute",
+    "probability",
+    "dice",
+    "story",
+    "about",
+    "dragon",
+]
 
 
 def main() -> None:

@@ -30,6 +30,9 @@ _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 _SHIFT: Final = np.uint64(31)
 
+_NEW_LINE: Final = " \u00b6 "
+"""Lines show lists, code and answers to choose from: their ends are words."""
+
 _SPACELESS: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
@@ -163,7 +166,7 @@ class HashedNgrams:
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
-    """Lower-case code points, runs of white space as one space, a space at both ends.
+    """Lower-case code points, a sign for a new line, runs of white space as one space, also at the ends.
 
     Other than ASCII text is normalised to NFKC, which joins accents and full-width forms.
     """
@@ -172,7 +175,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
         text = f"{text[:half]} {text[-half:]}"
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    words = " ".join(text.lower().split())
+    words = " ".join(text.lower().replace("\n", _NEW_LINE).split())
     return np.frombuffer(f" {words} ".encode("utf-32-le", "surrogatepass"), np.uint32)
 
 

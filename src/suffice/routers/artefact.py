@@ -172,8 +172,8 @@ def _check_embedder(directory: Path, artefact: Artefact, embedder: Embedder | No
         )
     if embedder.name != artefact.embedder:
         raise ArtefactError(
-            f"{directory} was trained with the embedder {artefact.embedder!r}, not {embedder.name!r}: vectors "
-            f"of different embedders must not be mixed: pass that embedder, or {_REMEDY}"
+            f"{directory} was trained with the embedder {artefact.embedder!r}, not {embedder.name!r}: "
+            f"vectors of different embedders must not be mixed: pass that embedder, or {_REMEDY}"
         )
     if embedder.dimensions != artefact.dimensions:
         raise ArtefactError(

@@ -2,8 +2,9 @@
 
 Hu et al. (2024), RouterBench, section 4 (kNN router); Rethinking Predictive Modeling for LLM Routing
 (2025), where well-tuned kNN matches learned routers. Departure: a weighted mean of the neighbours'
-quality, shrunk towards the arm's mean, rather than a vote for the best arm, so that every arm gets a
-score that can be weighed against its cost.
+quality rather than a vote for the best arm, so that every arm gets a score that can be weighed against
+its cost; and how many neighbours to ask and how far to follow them, rather than the arms' means, is
+settled by leaving training queries out.
 """
 
 from __future__ import annotations
@@ -19,12 +20,19 @@ from suffice.outcomes import Outcomes
 from suffice.protocols import Embedder, has_features
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
+from suffice.routers.draws import text_draws
 from suffice.routers.lsa import Lsa
 from suffice.routers.neighbours import NeighbourIndex, build_index
+from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.types import FloatArray, Query
 
 _BLOCK: Final = 256
 """Queries scored at once: bounds the memory that a batch takes."""
+_GRID: Final = (15, 30, 60, 120, 240)
+_MAX_LEFT_OUT: Final = 2048
+"""Training queries on which k and slopes are chosen: more change them little."""
+_LEAST_PULL: Final = 1e-6
+"""So that an arm without neighbours has its mean."""
 
 
 class KNN(BaseRouter):
@@ -37,9 +45,9 @@ class KNN(BaseRouter):
         self,
         *,
         embedder: Embedder | None = None,
-        k: int = 60,
-        shrinkage: float = 3.0,
-        power: float = 1.0,
+        k: int | None = None,
+        pull: float = 3.0,
+        power: float = 2.0,
         projection: Literal["auto", "lsa", "none"] = "auto",
         dimensions: int = 64,
         index: Literal["auto", "exact", "approximate"] = "auto",
@@ -48,21 +56,21 @@ class KNN(BaseRouter):
         """
         Parameters
         ----------
-        k : neighbours, at least 1
-        shrinkage : weight of the arm's mean, counted in neighbours
+        k : neighbours, at least 1; None chooses from 15, 30, 60, 120 and 240
+        pull : weight of the arm's mean beside its neighbours', counted in neighbours
         power : neighbours weigh max(cosine, 0) ** power; 0 weighs all the same
         projection : "lsa" learns `dimensions` directions from sparse features, "none" takes the
             embedder's own vectors, "auto" is "lsa" where the embedder has features
         index : "approximate" needs the extra [ann]; "auto" takes it beyond 100,000 queries
-        seed : of the projection
+        seed : of the projection, and of the sample of training queries that are left out
         """
         self.embedder = embedder
-        self.k, self.shrinkage, self.power = k, shrinkage, power
+        self.k, self.pull, self.power = k, pull, power
         self.projection, self.dimensions, self.index, self.seed = projection, dimensions, index, seed
 
     def _fit(self, outcomes: Outcomes) -> None:
         self._check_params()
-        texts = [query.text for query in outcomes.queries]
+        texts = outcomes.texts
         self.lsa_: Lsa | None = None
         if self._uses_lsa():
             rows = self._feature_embedder().features(texts)
@@ -71,11 +79,41 @@ class KNN(BaseRouter):
         else:
             vectors = self._embedder().embed(texts)
         self._keep(vectors, np.asarray(outcomes.quality, np.float32))
+        self.k_, self.slopes_ = self._choose(text_draws(texts, self.seed))
+
+    def _choose(self, draws: NDArray[np.uint64]) -> tuple[int, list[float]]:
+        """k, and the slopes of the shared and of the arms' own part, from queries left out in turn."""
+        grid = sorted({min(k, len(draws)) for k in (_GRID if self.k is None else (self.k,))})
+        n_arms = len(self.means_)
+        held_out = HeldOut(len(grid), 1 + n_arms)
+        sample = np.argsort(draws, kind="stable")[:_MAX_LEFT_OUT]
+        for start in range(0, len(sample), _BLOCK):
+            rows = sample[start : start + _BLOCK]
+            near, cosines = self.index_.nearest(self.index_.vectors[rows], grid[-1])
+            order = np.argsort(-cosines, axis=1, kind="stable")
+            near = np.take_along_axis(near, order, axis=1)
+            cosines = np.take_along_axis(cosines, order, axis=1)
+            cosines[draws[near] == draws[rows, None]] = 0  # the query itself, and its copies
+            quality = self.quality_[rows].astype(np.float64)
+            if self.is_known_ is not None:
+                quality[~self.is_known_[rows]] = np.nan
+            shared, own, is_known = shared_and_own(quality - self.means_)
+            targets = np.hstack((shared, own)).T
+            for setting, k in enumerate(grid):
+                common, apart = self._parts(near[:, :k], cosines[:, :k])
+                predicted = np.hstack((common, np.where(is_known, apart, 0.0))).T
+                held_out.add(setting, predicted, targets)
+        parts = (slice(0, 1), slice(1, None))
+        best = held_out.best(parts[min(n_arms - 1, 1)])
+        return grid[best], [held_out.slope(best, part) for part in parts]
 
     def _keep(self, vectors: NDArray[np.float32], quality: NDArray[np.float32]) -> None:
         is_known = ~np.isnan(quality)
         self.index_: NeighbourIndex = build_index(vectors, self.index)
         self.means_ = arm_means(quality.astype(np.float64))
+        has_data = ~np.isnan(self.means_)
+        self.known_means_ = np.where(has_data, self.means_, 0.0)
+        self.arm_shares_ = (has_data / max(int(has_data.sum()), 1))[:, None]  # of the mean over arms
         self.quality_ = np.where(is_known, quality, np.float32(0))
         self.is_known_ = None if is_known.all() else is_known
 
@@ -92,21 +130,26 @@ class KNN(BaseRouter):
         return self.lsa_.project(self._feature_embedder().features(texts))
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
-        """Scores of a block: (sum of w q + shrinkage x mean) / (sum of w + shrinkage), known q only."""
-        near, cosines = self.index_.nearest(vectors, self.k)
+        shared, own = self._parts(*self.index_.nearest(vectors, self.k_))
+        return np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+
+    def _parts(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """What neighbours (n, k) say, relative to the arms' means: (n, 1) shared and (n, K) own.
+
+        With weights w of neighbours of known quality q it is sum w (q - mean) / (sum w + pull).
+        """
         weights = np.maximum(cosines, 0) ** np.float32(self.power)
         sums = np.matmul(weights[:, None, :], self.quality_[near])[:, 0].astype(np.float64)
         if self.is_known_ is None:
-            totals = weights.sum(axis=1, keepdims=True).astype(np.float64)
+            totals = weights.sum(axis=1, keepdims=True)
         else:
-            totals = np.matmul(weights[:, None, :], self.is_known_[near].astype(np.float32))[:, 0].astype(
-                np.float64
-            )
-        pull = max(self.shrinkage, 1e-6)  # an arm without neighbours has its mean
-        return np.asarray((sums + pull * self.means_) / (totals + pull))
+            totals = np.matmul(weights[:, None, :], self.is_known_[near].astype(np.float32))[:, 0]
+        residuals = (sums - totals * self.known_means_) / (totals + max(self.pull, _LEAST_PULL))
+        shared = residuals @ self.arm_shares_
+        return shared, residuals - shared
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k, 3))
+        near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k_, 3))
         return tuple(
             f"training query {row}, cosine {cosine:.3f}"
             for cosine, row in sorted(zip(cosines[0], near[0], strict=True), reverse=True)
@@ -119,7 +162,7 @@ class KNN(BaseRouter):
         arrays = {"vectors": self.index_.vectors, "quality": quality}
         if self.lsa_ is not None:
             arrays |= {"lsa_columns": self.lsa_.columns, "lsa_components": self.lsa_.components}
-        return arrays, {}
+        return arrays, {"k": self.k_, "slopes": self.slopes_}
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()
@@ -133,6 +176,8 @@ class KNN(BaseRouter):
         vectors = arrays.take("vectors", "f", (self.n_train_, width))
         quality = arrays.take("quality", "f", (self.n_train_, len(self.arms_)), finite=False)
         self._keep(vectors, quality)
+        shared, own = facts["slopes"]
+        self.k_, self.slopes_ = int(facts["k"]), [float(shared), float(own)]
 
     def _uses_lsa(self) -> bool:
         if self.projection == "auto":
@@ -140,9 +185,9 @@ class KNN(BaseRouter):
         return self.projection == "lsa"
 
     def _check_params(self) -> None:
-        if self.k < 1 or self.shrinkage < 0 or self.power < 0 or self.dimensions < 1:
+        if (self.k is not None and self.k < 1) or self.pull < 0 or self.power < 0 or self.dimensions < 1:
             raise ConfigError(
-                f"knn with k {self.k}, shrinkage {self.shrinkage}, power {self.power}, dimensions "
+                f"knn with k {self.k}, pull {self.pull}, power {self.power}, dimensions "
                 f"{self.dimensions}; k and dimensions from 1, the others from 0 are needed"
             )
         if self.projection not in ("auto", "lsa", "none"):

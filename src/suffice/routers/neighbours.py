@@ -104,4 +104,4 @@ def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     maxima = values[: n_groups * _GROUP].reshape(_GROUP, n_groups).max(axis=0)
     maxima.partition(n_groups - k)
     able = (values >= maxima[n_groups - k]).nonzero()[0]
-    return able[np.argpartition(values[able], len(able) - k)[len(able) - k :]]
+    return np.asarray(able[np.argpartition(values[able], len(able) - k)[len(able) - k :]])

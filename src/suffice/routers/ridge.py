@@ -1,14 +1,13 @@
 """Linear on words: every n-gram adds to, or takes from, what an arm is expected to score.
 
 Hoerl and Kennard (1970), ridge regression, on hashed TF-IDF features. What decides between two arms
-is the difference of their scores, so what the arms share (how hard the query is for all of them)
-and what tells them apart (each arm's deviation from that) are learnt as separate targets, each with
-the penalty that cross-validation inside the training data prefers.
+is the difference of their scores, so what the arms share (how hard the query is for all of them) and
+what tells them apart (each arm's deviation from that) are learnt as separate targets, each with the
+penalty and slope that cross-validation inside the training data prefers.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +19,10 @@ from suffice.outcomes import Outcomes
 from suffice.protocols import Embedder
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
+from suffice.routers.draws import text_draws
+from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.solver import ridge, ridge_path
-from suffice.routers.sparse import Float32, SparseMatrix, select_rows
+from suffice.routers.sparse import Float32, SparseMatrix
 from suffice.routers.tfidf import Vocabulary
 from suffice.types import FloatArray, IntArray, Kind, Query
 
@@ -37,8 +38,8 @@ class Ridge(BaseRouter):
         *,
         embedder: Embedder | None = None,
         features: Kind = "words",
-        penalties: Sequence[float] = (64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0),
-        n_folds: int = 4,
+        penalties: Sequence[float] = (64.0, 32.0, 16.0, 8.0, 4.0, 2.0),
+        n_folds: int = 3,
         min_rows: int = 2,
         seed: int = 0,
     ) -> None:
@@ -58,38 +59,37 @@ class Ridge(BaseRouter):
 
     def _fit(self, outcomes: Outcomes) -> None:
         self._check_params()
-        texts = [query.text for query in outcomes.queries]
-        rows = self._feature_embedder().features(texts, self.features)
-        self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
-        matrix = SparseMatrix(self.vocabulary_.weigh(rows))
         quality = np.asarray(outcomes.quality, np.float64)
         self.means_ = arm_means(quality)
-        targets, mask = _shared_and_own(quality - self.means_)
-        errors = self._errors(matrix, targets, mask, texts)
-        grid = np.asarray(sorted(self.penalties, reverse=True), np.float32)
-        shared, own = errors[:, 0].argmin(), errors[:, 1:].sum(axis=1).argmin()
-        self.penalties_ = (float(grid[shared]), float(grid[own]))
-        penalties = np.where(np.arange(len(targets)) == 0, grid[shared], grid[own])
-        weights = ridge(matrix, targets, mask, penalties)
-        self.weights_ = np.ascontiguousarray((weights[0] + weights[1:]).T)  # (V, K)
+        targets, mask = _targets(quality - self.means_)
+        rows = self._feature_embedder().features(outcomes.texts, self.features)
+        self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
+        matrix = SparseMatrix(self.vocabulary_.weigh(rows))
+        folds = (text_draws(outcomes.texts, self.seed) % np.uint64(self.n_folds)).astype(np.intp)
+        self.penalties_, self.slopes_ = self._choose(matrix, targets, mask, folds)
+        part = np.minimum(np.arange(len(targets)), 1)  # 0 shared, 1 own
+        weights = ridge(matrix, targets, mask, np.array(self.penalties_, np.float32)[part])
+        weights *= np.array(self.slopes_, np.float32)[part][:, None]
+        self.weights_ = _by_arm(weights, len(self.means_))
 
-    def _errors(
-        self, matrix: SparseMatrix, targets: Float32, mask: Float32, texts: Sequence[str]
-    ) -> FloatArray:
-        """(n_penalties, 1 + K): squared errors on held-out folds, summed."""
+    def _choose(
+        self, matrix: SparseMatrix, targets: Float32, mask: Float32, folds: IntArray
+    ) -> tuple[list[float], list[float]]:
+        """Penalties and slopes, each of the shared and of the arms' own part."""
         grid = sorted(self.penalties, reverse=True)
-        errors = np.zeros((len(grid), len(targets)))
-        folds = _folds(texts, self.n_folds, self.seed)
+        held_out = HeldOut(len(grid), len(targets))
         for fold in range(self.n_folds):
             inside, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             if not len(inside) or not len(held):
                 continue
-            train, test = select_rows(matrix.rows, inside), SparseMatrix(select_rows(matrix.rows, held))
-            path = ridge_path(SparseMatrix(train), targets[:, inside], mask[:, inside], grid)
-            for row, weights in enumerate(path):
-                miss = (test.times(weights) - targets[:, held]) * mask[:, held]
-                errors[row] += np.einsum("rn,rn->r", miss, miss, dtype=np.float64)
-        return errors
+            test = matrix.select(held)
+            path = ridge_path(matrix.select(inside), targets[:, inside], mask[:, inside], grid)
+            for setting, weights in enumerate(path):
+                held_out.add(setting, test.times(weights) * mask[:, held], targets[:, held])
+        parts = (slice(0, 1), slice(1, None))
+        best = [held_out.best(part) for part in parts]
+        slopes = [held_out.slope(one, part) for one, part in zip(best, parts, strict=True)]
+        return [grid[one] for one in best], slopes
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
@@ -102,20 +102,19 @@ class Ridge(BaseRouter):
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         rows = self.vocabulary_.weigh(self._feature_embedder().features([query.text], self.features))
-        shared, own = self.penalties_
-        return (
-            f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries",
-            f"penalty {shared:g} on what the arms share, {own:g} on what tells them apart",
-        )
+        (shared, own), (slope, own_slope) = self.penalties_, self.slopes_
+        known = f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries"
+        together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
+        return known, f"{together}, {own:g} and {own_slope:.2f} on what tells them apart"
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "columns": self.vocabulary_.columns,
             "idf": self.vocabulary_.idf,
             "weights": self.weights_,
             "means": self.means_,
         }
-        return arrays, {"penalties": self.penalties_}
+        return arrays, {"penalties": self.penalties_, "slopes": self.slopes_}
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()
@@ -125,8 +124,8 @@ class Ridge(BaseRouter):
         n_arms = len(self.arms_)
         self.weights_ = arrays.take("weights", "f", (len(columns), n_arms))
         self.means_ = arrays.take("means", "f", (n_arms,), finite=False)
-        shared, own = facts["penalties"]
-        self.penalties_ = (float(shared), float(own))
+        self.penalties_ = [float(penalty) for penalty in facts["penalties"]]
+        self.slopes_ = [float(slope) for slope in facts["slopes"]]
 
     def _check_params(self) -> None:
         if not self.penalties or min(self.penalties) <= 0 or self.n_folds < 2 or self.min_rows < 1:
@@ -138,20 +137,21 @@ class Ridge(BaseRouter):
             raise ConfigError(f"ridge's features are {self.features!r}; words, characters or both is needed")
 
 
-def _shared_and_own(residuals: FloatArray) -> tuple[Float32, Float32]:
-    """Targets (1 + K, n) and where they are known: the mean over arms, then each arm's deviation."""
-    is_known = ~np.isnan(residuals)
-    counts = np.maximum(is_known.sum(axis=1), 1)
-    filled = np.where(is_known, residuals, 0.0)
-    shared = filled.sum(axis=1) / counts
-    own = np.where(is_known, filled - shared[:, None], 0.0)
-    targets = np.vstack((shared, own.T)).astype(np.float32)
-    mask = np.vstack((is_known.any(axis=1), is_known.T)).astype(np.float32)
+def _targets(residuals: FloatArray) -> tuple[Float32, Float32]:
+    """Targets (R, n) and where they are known: the shared part, then each arm's own.
+
+    Of two arms that are both known everywhere the second's own part, minus the first's, is left out.
+    """
+    shared, own, is_known = shared_and_own(residuals)
+    n_own = 1 if own.shape[1] == 2 and is_known.all() else own.shape[1]
+    targets = np.vstack((shared.T, own.T[:n_own])).astype(np.float32)
+    mask = np.vstack((is_known.any(axis=1), is_known.T[:n_own])).astype(np.float32)
     return targets, mask
 
 
-def _folds(texts: Sequence[str], n_folds: int, seed: int) -> IntArray:
-    """(n,): the fold of each text, a function of the text and the seed alone."""
-    salt = str(seed).encode()
-    digests = (hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, salt=salt) for text in texts)
-    return np.array([int.from_bytes(digest.digest(), "big") % n_folds for digest in digests], np.intp)
+def _by_arm(weights: Float32, n_arms: int) -> Float32:
+    """(V, K) from the weights (R, V) of `_targets`."""
+    shared, own = weights[0], weights[1:]
+    if len(own) < n_arms:
+        own = np.vstack((own, -own))
+    return np.ascontiguousarray((shared + own).T)

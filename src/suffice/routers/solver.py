@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from suffice.routers.sparse import Float32, SparseMatrix
 
-_TOLERANCE: Final = 1e-3
+_TOLERANCE: Final = 3e-3
 """Of the residual, relative to the target: far below what the noise in quality lets one see."""
 _MAX_ITERATIONS: Final = 200
 
 
 def ridge_path(
-    matrix: SparseMatrix, targets: Float32, mask: Float32, penalties: Sequence[float]
+    matrix: SparseMatrix, targets: Float32, mask: Float32, penalties: Sequence[float] | Float32
 ) -> Iterator[Float32]:
     """Weights for every penalty, the largest first; each solution starts from the one before.
 

@@ -1,6 +1,6 @@
 """Products with a sparse matrix, in numpy: gather, multiply, and add up runs of neighbours.
 
-Dense matrices are held with one row per right-hand side, which `np.add.reduceat` adds up fastest.
+Right-hand sides are rows, which `np.add.reduceat` adds up fastest.
 """
 
 from __future__ import annotations
@@ -17,19 +17,33 @@ class SparseMatrix:
     """An (n, V) matrix X, by rows and by columns."""
 
     def __init__(self, rows: SparseFeatures) -> None:
-        self.shape = (rows.n_rows, rows.n_columns)
         self.rows = rows
+        self.shape = (rows.n_rows, rows.n_columns)
         self._by_row = _Runs(rows.row_ids(), rows.indices, rows.values, self.shape[0])
         order = np.argsort(rows.indices, kind="stable")
         self._by_column = _Runs(rows.indices[order], rows.row_ids()[order], rows.values[order], self.shape[1])
 
-    def times(self, dense: Float32) -> Float32:
-        """(R, V) to (R, n): X times each row of `dense`."""
-        return self._by_row.sums(dense)
+    def times(self, weights: Float32) -> Float32:
+        """(R, V) to (R, n): X times each row."""
+        return self._by_row.sums(weights)
 
-    def transposed_times(self, dense: Float32) -> Float32:
-        """(R, n) to (R, V): X' times each row of `dense`."""
-        return self._by_column.sums(dense)
+    def transposed_times(self, vectors: Float32) -> Float32:
+        """(R, n) to (R, V): X' times each row."""
+        return self._by_column.sums(vectors)
+
+    def select(self, chosen: NDArray[np.intp]) -> SparseMatrix:
+        """The chosen rows, in that order."""
+        lengths = np.diff(self.rows.indptr)[chosen]
+        indptr = np.zeros(len(chosen) + 1, np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        entries = np.arange(indptr[-1]) + np.repeat(self.rows.indptr[chosen] - indptr[:-1], lengths)
+        rows = SparseFeatures(
+            indptr=indptr,
+            indices=self.rows.indices[entries],
+            values=self.rows.values[entries],
+            n_columns=self.rows.n_columns,
+        )
+        return SparseMatrix(rows)
 
 
 class _Runs:
@@ -50,14 +64,3 @@ class _Runs:
             for row, source in zip(out, dense, strict=True):
                 row[self._filled] = np.add.reduceat(source[self._sources] * self._values, self._starts)
         return out
-
-
-def select_rows(rows: SparseFeatures, chosen: NDArray[np.intp]) -> SparseFeatures:
-    """The chosen rows, in that order."""
-    lengths = np.diff(rows.indptr)[chosen]
-    indptr = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(lengths, out=indptr[1:])
-    entries = np.arange(indptr[-1]) + np.repeat(rows.indptr[chosen] - indptr[:-1], lengths)
-    return SparseFeatures(
-        indptr=indptr, indices=rows.indices[entries], values=rows.values[entries], n_columns=rows.n_columns
-    )

@@ -295,6 +295,26 @@ def test_chunks_known_by_their_frame_are_read_as_if_decoded(
         assert chunk.text == text
 
 
+def test_tokens_may_come_in_any_pieces() -> None:
+    """Whole events, halves, several at once, with other line ends: the text is the same."""
+    texts = ["a", "b", "c", "d", "e", "f", "g"]
+    events = [b"data: %b\n\n" % chunk_bytes(text, usage=None) for text in texts]
+    whole = b"".join(events)
+    for pieces in (
+        events,
+        [events[0], events[1], events[2][:40], events[2][40:], *events[3:]],
+        [events[0], events[1] + events[2], *events[3:]],
+        [events[0], events[1][:-1], events[1][-1:] + events[2], *events[3:]],
+        [events[0][:-2] + b"\r", b"\r", *events[1:3], b"\n", *events[3:]],
+        [event.replace(b"\n", b"\r\n") for event in events],
+        [whole[i : i + 7] for i in range(0, len(whole), 7)],
+    ):
+        asked = ask(scenes.sse(pieces, delay_s=0.002), stream=True)
+        assert asked.error is None
+        assert [chunk.text for chunk in asked.chunks] == texts
+        assert {decoded(chunk)["id"] for chunk in asked.chunks} == {"c"}
+
+
 def test_a_frame_does_not_hide_what_is_new() -> None:
     reader = ChunkReader("small", keeps_usage=False)
     reader.read(chunk_bytes("a", usage=None))

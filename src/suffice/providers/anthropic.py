@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from suffice.errors import ProviderGarbage
 from suffice.providers.anthropic_shape import FINISH_REASONS, choice_of, request_body, tool_call, usage_of
 from suffice.providers.base import ProviderSettings
+from suffice.providers.frame import Frame
 from suffice.providers.http import HttpClient, Response
 from suffice.providers.remote import RemoteModel, reveal
 from suffice.providers.target import Target, merge_headers, versioned
@@ -87,6 +88,7 @@ class AnthropicReader:
 
     def __init__(self, candidate: str, *, keeps_usage: bool, secret: str | None = None) -> None:
         self.has_finished = False
+        self.frame: Frame | None = None
         self._candidate, self._secret = candidate, secret
         self._writer = ChunkWriter(keeps_usage=keeps_usage)
         self._usage: dict[str, Any] = {}

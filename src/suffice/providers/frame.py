@@ -24,7 +24,10 @@ class Frame:
         self._shown = None if shown == suffix else shown
 
     def chunk(self, event: bytes) -> Chunk | None:
-        """The chunk that differs from the learnt one in its text alone; None if this may be another."""
+        """The chunk that differs from the learnt one in its text alone; None if this may be another.
+
+        What it recognises is one line.
+        """
         if event[: self._n_prefix] != self._prefix or event[-self._n_suffix :] != self._suffix:
             return None
         try:

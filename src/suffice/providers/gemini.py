@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from suffice.errors import ProviderGarbage
 from suffice.providers.base import ProviderSettings
+from suffice.providers.frame import Frame
 from suffice.providers.gemini_shape import (
     blocked_choice,
     choice_of,
@@ -87,6 +88,7 @@ class GeminiReader:
 
     def __init__(self, candidate: str, *, keeps_usage: bool, secret: str | None = None) -> None:
         self.has_finished = False
+        self.frame: Frame | None = None
         self._candidate, self._secret = candidate, secret
         self._writer = ChunkWriter(keeps_usage=keeps_usage)
         self._n_calls: dict[int, int] = {}

@@ -136,20 +136,20 @@ def token_logprobs(logprobs: Mapping[str, Any] | None) -> tuple[TokenLogprob, ..
 class ChunkReader:
     """Turns the events of one stream into chunks."""
 
-    __slots__ = ("_candidate", "_frame", "_keeps_usage", "_n_learnt", "_secret", "has_finished")
+    __slots__ = ("_candidate", "_keeps_usage", "_n_learnt", "_secret", "frame", "has_finished")
 
     def __init__(self, candidate: str, *, keeps_usage: bool, secret: str | None = None) -> None:
         self.has_finished = False
         """Whether a finish reason has come: what is missing then is not the answer."""
         self._candidate, self._keeps_usage, self._secret = candidate, keeps_usage, secret
-        self._frame: Frame | None = None
+        self.frame: Frame | None = None
         self._n_learnt = 0
 
     def read(self, event: bytes) -> Sequence[Chunk]:
         """The chunk in one event's data; raises as `read_reply` does."""
         # This runs for every token of every stream: a chunk that differs from an earlier one in its text
         # alone is not decoded, and the usual other one costs one decode and one Chunk.
-        frame = self._frame
+        frame = self.frame
         if frame is not None and (chunk := frame.chunk(event)) is not None:
             return (chunk,)
         try:
@@ -175,7 +175,7 @@ class ChunkReader:
             ):
                 if self._n_learnt < _LEARN:
                     self._n_learnt += 1
-                    self._frame = learn(whole, event, delta.content)
+                    self.frame = learn(whole, event, delta.content)
                 return (Chunk(data=event, text=delta.content, has_content=True),)
         usage = usage_of(reply)
         if usage is not None and not self._keeps_usage:

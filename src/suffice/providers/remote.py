@@ -12,6 +12,7 @@ import msgspec
 from suffice.errors import ProviderError, ProviderGarbage, ProviderRejected
 from suffice.providers.base import ProviderSettings, Secret
 from suffice.providers.failures import failure, plain, quote
+from suffice.providers.frame import Frame
 from suffice.providers.http import HttpClient, Response, Stream
 from suffice.providers.openai_shape import read_reply
 from suffice.providers.sse import SseParser
@@ -27,6 +28,9 @@ class EventReader(Protocol):
 
     has_finished: bool
     """Whether the stream may end here."""
+
+    frame: Frame | None
+    """What an ordinary chunk looks like; None where it is not known."""
 
     def read(self, event: bytes) -> Sequence[Chunk]: ...
 
@@ -77,6 +81,16 @@ class RemoteModel(ABC):
             await self._check(stream)
             parser, reader = SseParser(label=self._candidate.name), self._reader(options)
             while data := await stream.read():
+                frame = reader.frame
+                if (
+                    frame is not None
+                    and parser.is_idle
+                    and data[:6] == b"data: "
+                    and data[-2:] == b"\n\n"
+                    and (known := frame.chunk(data[6:-2])) is not None
+                ):
+                    yield known  # one ordinary token by itself, which is how they come
+                    continue
                 for event in parser.feed(data):
                     if event == _DONE:
                         stream.finish()

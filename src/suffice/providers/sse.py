@@ -30,9 +30,19 @@ class SseParser:
     [b'two']
     """
 
-    __slots__ = ("_began", "_is_after_cr", "_label", "_max_event_bytes", "_pending", "_pending_bytes")
+    __slots__ = (
+        "_began",
+        "_is_after_cr",
+        "_label",
+        "_max_event_bytes",
+        "_pending",
+        "_pending_bytes",
+        "is_idle",
+    )
 
     def __init__(self, *, max_event_bytes: int = 8 * 1024 * 1024, label: str = "") -> None:
+        self.is_idle = False
+        """Whether the last bytes ended an event, so that the next ones begin another."""
         self._label = label
         self._max_event_bytes = max_event_bytes
         self._began = False
@@ -53,7 +63,9 @@ class SseParser:
         if not self._pending and not self._is_after_cr:
             events = self._usual(data)
             if events is not None:
+                self.is_idle = True
                 return events
+        self.is_idle = False
         # `find`, not `in`: for bytes, `in` raises and swallows an exception inside.
         if self._is_after_cr or data.find(b"\r") >= 0:
             data = self._with_lf_only(data)

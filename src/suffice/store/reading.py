@@ -40,8 +40,9 @@ def newest_records(
 
 def latest_feedback(connection: sqlite3.Connection, record_id: str, tenant: str | None) -> list[Feedback]:
     found = connection.execute(
-        "SELECT record_id, tenant, created_at, name, value, comment FROM latest_feedback "
-        "WHERE record_id = ? AND (? IS NULL OR tenant = ?) ORDER BY seq",
+        "SELECT record_id, tenant, created_at, name, value, comment FROM feedback "
+        "WHERE seq IN (SELECT max(seq) FROM feedback WHERE record_id = ? GROUP BY name) "
+        "AND (? IS NULL OR tenant = ?) ORDER BY seq",
         (record_id, tenant, tenant),
     )
     return [

@@ -7,7 +7,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,5 +229,8 @@ def _size(path: str) -> int | None:
     """Bytes of the database and its log."""
     if path == MEMORY:
         return None
-    files = (Path(path), Path(f"{path}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
+    total = 0
+    for name in (path, f"{path}-wal"):
+        with suppress(FileNotFoundError):  # the log goes when the last process closes
+            total += Path(name).stat().st_size
+    return total

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from suffice.cli.base import console, notes
-from suffice.cli.formats import decision_table, one_line, saving, share, usd
+from suffice.cli.formats import baseline_usd, decision_table, one_line, saving, share, usd
 from suffice.cli.setting import ConfigOption, configuration
 from suffice.cli.streaming import show
 from suffice.client import AsyncClient
@@ -146,16 +146,16 @@ class Session:
         costs = [record.cost_usd for record in self._records]
         known = sum((cost for cost in costs if cost is not None), Decimal(0))
         unknown = sum(cost is None for cost in costs)
-        said = f"{len(costs)} answers, {usd(known)}"
+        said = f"{len(costs)} answer{'s' * (len(costs) != 1)}, {usd(known)}"
         if unknown:
             said += f" ({unknown} of unknown cost not counted)"
-        pairs = [(r.cost_usd, r.baseline_usd) for r in self._records]
+        pairs = [(r.cost_usd, baseline_usd(r)) for r in self._records]
         compared = [(cost, base) for cost, base in pairs if cost is not None and base is not None]
         if compared:
             paid, baseline = (sum(one, Decimal(0)) for one in zip(*compared, strict=True))
             saved = share(saving(paid, baseline))
             said += f"; always asking the strongest: {usd(baseline)} (estimate), saved {saved}"
-        console.print(said, highlight=False)
+        console.print(said, highlight=False, soft_wrap=True)
 
     async def _forget(self, _: str) -> None:
         self._messages = []

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from suffice.cli.demo_queries import DemoQuery, grade
-from suffice.cli.formats import number, saving, seconds, share, usd
+from suffice.cli.formats import baseline_usd, number, saving, seconds, share, usd
 from suffice.types import Record
 
 _HEAD = f"   {'model':<16}{'score':>6}{'confidence (uncalibrated)':>27}{'time':>9}{'cost':>13}{'saved':>8}"
@@ -61,8 +61,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def row_of(query: DemoQuery, record: Record, answer: str) -> Row:
     """What is shown of a record."""
     decision = record.decision
-    is_strongest = record.candidate is not None and record.candidate == decision.baseline
-    baseline_usd = record.cost_usd if is_strongest else record.baseline_usd
+    baseline = baseline_usd(record)
     return Row(
         task=query.task,
         query=query.text,
@@ -71,8 +70,8 @@ def row_of(query: DemoQuery, record: Record, answer: str) -> Row:
         confidence=record.confidence,
         latency_s=record.latency_s,
         cost_usd=record.cost_usd,
-        baseline_usd=baseline_usd,
-        saving=saving(record.cost_usd, baseline_usd),
+        baseline_usd=baseline,
+        saving=saving(record.cost_usd, baseline),
         answer=answer,
         is_right=grade(query, answer) if record.error is None else None,
         baseline=decision.baseline,
@@ -86,7 +85,7 @@ def totals_of(rows: Sequence[Row]) -> Totals:
     pairs = [(row.cost_usd, row.baseline_usd) for row in rows if row.error is None]
     known = [(cost, base) for cost, base in pairs if cost is not None and base is not None]
     cost = sum((cost for cost, _ in known), Decimal(0))
-    baseline_usd = sum((base for _, base in known), Decimal(0))
+    baseline = sum((base for _, base in known), Decimal(0))
     return Totals(
         n_queries=len(rows),
         n_failed=sum(row.error is not None for row in rows),
@@ -94,8 +93,8 @@ def totals_of(rows: Sequence[Row]) -> Totals:
         cost_usd=cost,
         n_unpriced=len(pairs) - len(known),
         baseline=next((row.baseline for row in rows if row.baseline), None),
-        baseline_usd=baseline_usd,
-        saving=saving(cost, baseline_usd),
+        baseline_usd=baseline,
+        saving=saving(cost, baseline),
         models=dict(Counter(row.model for row in rows if row.model is not None).most_common()),
     )
 

@@ -18,7 +18,7 @@ from suffice.errors import ArtefactError
 from suffice.outcomes import Outcomes
 from suffice.providers.model_files import models_dir
 from suffice.starter.panel import Panel
-from suffice.starter.router import Starter, recording_digest, train
+from suffice.starter.router import RECIPE, Starter, recording_digest, train
 from suffice.starter.writing import ROUTER_DIR, SCHEMA_FILE, as_yaml
 
 _STARTER: Final = "starter.json"
@@ -52,7 +52,12 @@ def prepare(panel: Panel, *, speed: float = 1.0) -> tuple[Path, Starter | None]:
     speed : as for `train`; rounded to two digits so that noise makes no new router
     """
     speed = float(f"{speed:.2g}")
-    parts = (msgspec.json.encode(panel).decode(), recording_digest(), suffice.__version__, str(speed))
+    parts = (
+        msgspec.json.encode(panel).decode(),
+        recording_digest(),
+        suffice.__version__,
+        f"{RECIPE} {speed}",
+    )
     directory = starter_dir() / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
     starter = _kept(directory)
     if starter is _MISSING:

@@ -28,6 +28,8 @@ from suffice.outcomes import Outcomes
 from suffice.starter.panel import Panel
 from suffice.types import FloatArray, Price
 
+RECIPE: Final = 2
+"""Of what `train` makes; kept routers of another recipe are made anew."""
 CHOICES: Final = ("knn", "ridge")
 _FOLDS: Final = 5
 _SUFFICES: Final = 0.95

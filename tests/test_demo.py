@@ -22,6 +22,8 @@ from suffice.datasets.grading import CHECKS
 from suffice.datasets.panel import load_runs
 from suffice.errors import ConfigError, PullError
 from suffice.outcomes.splitting import normalised
+from suffice.providers.model_files import model_file
+from suffice.providers.pull import KNOWN
 
 
 @pytest.fixture
@@ -184,3 +186,27 @@ def test_ctrl_c_during_the_questions_ends_quietly(suffice: Commands, provider: F
         demo.signals(signal.SIGINT)
         assert demo.ends() in (0, 130)
         assert "Traceback" not in demo.err
+
+
+@pytest.mark.slow
+def test_real_local_models_are_routed(suffice: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("xllamacpp")
+    monkeypatch.delenv("SUFFICE_HOME")
+    here = [model_file(name) for name in KNOWN]
+    if not all(path.is_file() for path in here):
+        pytest.skip("the local models are not here: suffice pull all")
+    models = suffice.folder / "home" / "models"
+    models.mkdir(parents=True)
+    for path in here:
+        (models / path.name).symlink_to(path)
+    monkeypatch.setenv("SUFFICE_HOME", str(models.parent))
+    done = suffice("demo", "--once", "--json", "--queries", "3")
+    assert done.code == 0, done.err
+    assert (done.json["is_live"], done.json["panel"]) == (True, "local")
+    assert "0.05 USD an hour of one core is an assumption" in done.err
+    for one in done.json["rows"]:
+        assert one["error"] is None
+        assert one["model"] in ("small", "small-steps", "large")
+        assert 0 <= one["score"] <= 1 and 0 < one["confidence"] <= 1
+        assert Decimal(one["cost_usd"]) > 0
+    assert "NOT LIVE" not in done.err

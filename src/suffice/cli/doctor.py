@@ -7,18 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from suffice.cli import checks
 from suffice.cli.base import console, print_json
-from suffice.cli.checks import Finding
 from suffice.cli.setting import NOTHING_TO_ASK, ConfigOption, JsonOption
 from suffice.config import DEFAULT_FILE, Config, load
 from suffice.errors import ConfigError
+
+if TYPE_CHECKING:
+    from suffice.cli.checks import Finding
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -50,7 +51,7 @@ def _doctor(
 
 
 def _findings(path: Path | None, *, online: bool, call: bool) -> Iterator[Finding]:
-    from suffice.cli import checks_panel
+    from suffice.cli import checks, checks_panel
 
     yield from checks.check_python()
     yield from checks.check_packages()
@@ -72,6 +73,8 @@ def _findings(path: Path | None, *, online: bool, call: bool) -> Iterator[Findin
 
 def _configuration(path: Path | None) -> tuple[Config | None, Finding]:
     """The configuration and what is to be said of it; without a file, whether there is something to ask."""
+    from suffice.cli.checks import Finding
+
     if path is not None or Path(DEFAULT_FILE).exists():
         try:
             config = load(path)

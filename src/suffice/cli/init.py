@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from suffice import starter
 from suffice.cli.base import console, notes, print_json
 from suffice.config import DEFAULT_FILE, schema
 from suffice.errors import ConfigError
+
+if TYPE_CHECKING:
+    from suffice.starter import Found, Panel
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +35,8 @@ def _init(
     if print_schema:
         print_json(schema())
         return
+    from suffice import starter
+
     file = Path(DEFAULT_FILE)
     for path in (file, Path(starter.ROUTER_DIR)):
         if path.exists() and not force:
@@ -52,7 +56,7 @@ def _init(
     _next(panel, found)
 
 
-def _next(panel: starter.Panel, found: starter.Found) -> None:
+def _next(panel: Panel, found: Found) -> None:
     """What to type now."""
     missing = panel.kind == "local" and set(found.pulled) < {"small", "large"}
     if missing:

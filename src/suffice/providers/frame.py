@@ -16,11 +16,11 @@ _KEY: Final = b'"content"'
 class Frame:
     """The bytes around the text of an ordinary chunk, and those to be shown after it."""
 
-    __slots__ = ("_n_prefix", "_n_suffix", "_prefix", "_shown", "_suffix")
+    __slots__ = ("_end", "_prefix", "_shown", "_start", "_suffix")
 
     def __init__(self, prefix: bytes, suffix: bytes, shown: bytes) -> None:
         self._prefix, self._suffix = prefix, suffix
-        self._n_prefix, self._n_suffix = len(prefix), len(suffix)
+        self._start, self._end = len(prefix), -len(suffix)
         self._shown = None if shown == suffix else shown
 
     def chunk(self, event: bytes) -> Chunk | None:
@@ -28,17 +28,18 @@ class Frame:
 
         What it recognises is one line.
         """
-        if event[: self._n_prefix] != self._prefix or event[-self._n_suffix :] != self._suffix:
+        start, end = self._start, self._end
+        if event[:start] != self._prefix or event[end:] != self._suffix:
             return None
         try:
-            text = event[self._n_prefix : -self._n_suffix].decode()
+            text = event[start:end].decode()
         except UnicodeDecodeError:
             return None
         # Without quotes, escapes and control characters the text cannot be anything but the string's.
         if not text or '"' in text or "\\" in text or not text.isprintable():
             return None
         if self._shown is not None:
-            event = event[: -self._n_suffix] + self._shown
+            event = event[:end] + self._shown
         return Chunk(data=event, text=text, has_content=True)
 
 

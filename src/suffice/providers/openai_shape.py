@@ -147,11 +147,7 @@ class ChunkReader:
 
     def read(self, event: bytes) -> Sequence[Chunk]:
         """The chunk in one event's data; raises as `read_reply` does."""
-        # This runs for every token of every stream: a chunk that differs from an earlier one in its text
-        # alone is not decoded, and the usual other one costs one decode and one Chunk.
-        frame = self.frame
-        if frame is not None and (chunk := frame.chunk(event)) is not None:
-            return (chunk,)
+        # This may run for every token of every stream: the usual chunk costs one decode and one Chunk.
         try:
             reply = _decode(event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -92,10 +92,13 @@ class RemoteModel(ABC):
                     yield known  # one ordinary token by itself, which is how they come
                     continue
                 for event in parser.feed(data):
-                    if event == _DONE:
+                    frame = reader.frame
+                    if frame is not None and (known := frame.chunk(event)) is not None:
+                        yield known
+                    elif event == _DONE:
                         stream.finish()
                         return
-                    if event:
+                    elif event:
                         for chunk in reader.read(event):
                             yield chunk
             for event in parser.finish():

@@ -14,10 +14,13 @@ from suffice.errors import ConfigError, EmbedderError, InvalidRequest
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
 from suffice.routers.lengths import query_bytes
 from suffice.routers.strongest import Strongest
-from suffice.types import BoolArray, Candidate, Decision, FloatArray, Query, Versions
+from suffice.types import BoolArray, Candidate, Constraints, Decision, FloatArray, Query, Versions
 
 BYTES_PER_TOKEN: Final = 3
 """Cautious: more text per token than this is usual, so a prompt is rather thought too long."""
+
+
+_NO_LIMITS: Final = Constraints()
 
 
 class Pipeline:
@@ -104,16 +107,21 @@ class Pipeline:
             )
         context = PolicyContext(arms=self.arms, eligible=eligible[None, :], now=now)
         choice = self.policy.choose(scores, costs, latencies, context)
-        ranking = [self.arms[i] for i in choice.ranking[0] if eligible[i]]
+        order = choice.ranking[0][: int(eligible.sum())].tolist()  # ineligible ones come last
         return self._decision(
-            ranking=(*ranking, *others),
-            eligible=tuple(arm for arm, may in zip(self.arms, eligible, strict=True) if may),
+            ranking=(*(self.arms[i] for i in order), *others),
+            eligible=self._named(eligible),
             scores=scores[0],
             costs=costs[0],
             latencies=latencies[0],
             propensities=tuple(choice.propensities[0].tolist()),
             reason=choice.reasons[0],
         )
+
+    def _named(self, eligible: BoolArray) -> tuple[str, ...]:
+        if eligible.all():
+            return self.arms
+        return tuple(arm for arm, may in zip(self.arms, eligible.tolist(), strict=True) if may)
 
     def _able_unscored(self, query: Query) -> list[str]:
         able = _able(self._unscored, _windows(self._unscored), query)
@@ -132,8 +140,7 @@ class Pipeline:
 
     def _safe(self, query: Query, eligible: BoolArray, others: Sequence[str], why: str) -> Decision:
         """The strongest candidate, where nothing can be predicted."""
-        able = [arm for arm, may in zip(self.arms, eligible, strict=True) if may]
-        able.sort(key=lambda arm: arm != self._strongest)
+        able = sorted(self._named(eligible), key=lambda arm: arm != self._strongest)
         return self._decision(
             ranking=(*able, *others),
             eligible=tuple(able),
@@ -172,6 +179,8 @@ def _known(values: FloatArray | None) -> tuple[float | None, ...]:
     """A row of an array as a tuple, NaN as None."""
     if values is None:
         return ()
+    if not np.isnan(values).any():
+        return tuple(values.tolist())
     return tuple(None if math.isnan(value) else value for value in values.tolist())
 
 
@@ -192,8 +201,8 @@ def _able(candidates: Sequence[Candidate], windows: FloatArray, query: Query) ->
 
 def _within_limits(query: Query, costs: FloatArray, latencies: FloatArray) -> BoolArray:
     """Whether each arm's predicted cost and latency keep to the request's own limits."""
-    within = np.ones(len(costs), dtype=bool)
     limits = query.constraints
+    within = np.ones(len(costs), dtype=bool)
     if limits.max_cost_usd is not None:
         within &= costs <= float(limits.max_cost_usd)  # an unknown cost (NaN) does not keep to a limit
     if limits.max_latency_s is not None:

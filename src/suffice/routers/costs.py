@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from suffice.errors import ArtefactError
 from suffice.outcomes import Outcomes
+from suffice.routers.fits import Fit, read_fit, write_fit
 from suffice.routers.lengths import LengthPredictor, LengthRegression, query_bytes
 from suffice.types import FloatArray, Price, Query
 
@@ -25,11 +25,9 @@ PRIOR_TOKENS_PER_S: Final = 15.0
 """Of a small model on one core."""
 
 
-class CostFit(msgspec.Struct, frozen=True, kw_only=True):
+class CostFit(Fit, frozen=True, kw_only=True):
     """What is learnt, as it stands in `costs.json`."""
 
-    format: int = 1
-    arms: tuple[str, ...]
     observed: LengthRegression
     """USD, at the prices of the training data."""
     prompt_tokens: LengthRegression
@@ -55,7 +53,7 @@ class ObservedCostModel:
 
     def save(self, directory: Path) -> None:
         """Write `costs.json` beside the router."""
-        _save(self.fit, directory)
+        write_fit(Path(directory) / FILE, self.fit)
 
 
 class TokenCostModel:
@@ -100,13 +98,14 @@ class TokenCostModel:
         for arm, start, into, out in self._tiers:
             is_in = prompt[:, arm] >= start
             costs[is_in, arm] = prompt[is_in, arm] * into + completion[is_in, arm] * out
-        for other in (self._per_second * self._seconds(n_bytes), self._observed(n_bytes)):
-            costs = np.where(np.isnan(costs), other, costs)
+        if np.isnan(costs).any():
+            for other in (self._per_second * self._seconds(n_bytes), self._observed(n_bytes)):
+                costs = np.where(np.isnan(costs), other, costs)
         return costs
 
     def save(self, directory: Path) -> None:
         """Write `costs.json` beside the router; prices are not saved."""
-        _save(self.fit, directory)
+        write_fit(Path(directory) / FILE, self.fit)
 
 
 def fit_cost_model(
@@ -162,17 +161,7 @@ def load_cost_model(
     ArtefactError
         If there is none or it is damaged.
     """
-    path = Path(directory) / FILE
-    try:
-        fit = msgspec.json.decode(path.read_bytes(), type=CostFit)
-        model = _model(fit, prices)
-    except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise ArtefactError(f"{path} is no cost model ({error}); train the router again") from error
-    if any(len(part.coefficients) != len(fit.arms) for part in _parts(fit)):
-        raise ArtefactError(
-            f"{path} has not one row for each of {len(fit.arms)} arms; train the router again"
-        )
-    return model
+    return _model(read_fit(Path(directory) / FILE, CostFit), prices)
 
 
 def _model(fit: CostFit, prices: Mapping[str, Price] | None) -> TokenCostModel | ObservedCostModel:
@@ -180,16 +169,6 @@ def _model(fit: CostFit, prices: Mapping[str, Price] | None) -> TokenCostModel |
         row is not None for row in (*fit.completion_tokens.coefficients, *fit.seconds.coefficients)
     )
     return TokenCostModel(fit, prices) if has_tokens else ObservedCostModel(fit)
-
-
-def _parts(fit: CostFit) -> tuple[LengthRegression, ...]:
-    return fit.observed, fit.prompt_tokens, fit.completion_tokens, fit.seconds
-
-
-def _save(fit: CostFit, directory: Path) -> None:
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(fit), indent=2) + b"\n")
 
 
 def _usd(amounts: Sequence[object], unit: float) -> FloatArray:

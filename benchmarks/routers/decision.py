@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import re
 from collections.abc import Callable
 from time import perf_counter
 
@@ -26,54 +27,12 @@ from suffice.protocols import PolicyContext
 from suffice.routers import create, fit_cost_model
 from suffice.types import Query
 
-WORDS = [
-    "what",
-    "is",
-    "the",
-    "capital",
-    "of",
-    "a",
-    "country",
-    "that",
-    "won",
-    "world",
-    "cup",
-    "explain",
-    "in",
-    "two",
-    "sentences",
-    "list",
-    "three",
-    "famous",
-    "museums",
-    "year",
-    "each",
-    "opened",
-    "public",
-    "write",
-    "python",
-    "function",
-    "returns",
-    "sum",
-    "numbers",
-    "prove",
-    "integral",
-    "converges",
-    "translate",
-    "following",
-    "paragraph",
-    "into",
-    "german",
-    "summarise",
-    "contract",
-    "clause",
-    "compute",
-    "probability",
-    "dice",
-    "story",
-    "about",
-    "dragon",
-]
+WORDS = re.findall(
+    r"\w+",
+    """what is the capital of a country that won world cup explain in two sentences list three famous museums
+    year each opened public write python function returns sum numbers prove integral converges translate
+    following paragraph into german summarise contract clause compute probability dice story about dragon""",
+)
 
 
 def main() -> None:

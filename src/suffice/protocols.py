@@ -79,7 +79,10 @@ class Router(Protocol):
     def fit(self, outcomes: Outcomes) -> Self: ...
 
     def scores(self, queries: Sequence[Query]) -> FloatArray:
-        """(n_queries, n_arms) in [0, 1]; changes nothing and reads no file."""
+        """(n_queries, n_arms) in [0, 1], NaN for an arm without training data.
+
+        Changes nothing and reads no file.
+        """
         ...
 
     def save(self, directory: Path) -> None: ...

@@ -19,7 +19,7 @@ def ranked(context: PolicyContext, shape: tuple[int, int], *keys: FloatArray | B
     """(n, P): plans by the first key, ties by the next; smaller is better and NaN worst.
 
     Before all keys eligible plans come first; after them names decide, so that the order in which
-    plans are given never does.
+    plans are given never does. A row without any eligible plan is ranked all the same.
     """
     columns: list[NDArray[Any]] = [_name_ranks(context.arms, shape[0]), *reversed(keys)]
     if context.eligible is not None:

@@ -13,8 +13,9 @@ class Utility:
     """Picks the plan with the highest value_usd x score - cost_usd.
 
     The linear trade-off of RouterBench (Hu et al., 2024, section 3) and CARROT (2025), with the
-    willingness to pay in USD per fully right answer. Ties go to the cheaper plan, then by name. A
-    plan of unknown score or cost has unknown utility and ranks after all known ones, by its score.
+    willingness to pay in USD per fully right answer. Of equal utility the higher score goes first,
+    then the cheaper plan, then the name. A plan of unknown score or cost has unknown utility and ranks
+    after all known ones, by its score.
     """
 
     def __init__(self, *, value_usd: float = 0.02) -> None:

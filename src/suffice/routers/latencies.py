@@ -6,21 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from suffice.errors import ArtefactError
 from suffice.outcomes import Outcomes
+from suffice.routers.fits import Fit, read_fit, write_fit
 from suffice.routers.lengths import LengthPredictor, LengthRegression, query_bytes
 from suffice.types import FloatArray, Query
 
 FILE: Final = "latencies.json"
 
 
-class LatencyFit(msgspec.Struct, frozen=True, kw_only=True):
+class LatencyFit(Fit, frozen=True, kw_only=True):
     """What is learnt, as it stands in `latencies.json`."""
 
-    format: int = 1
-    arms: tuple[str, ...]
     seconds: LengthRegression
 
 
@@ -41,9 +37,7 @@ class LengthLatencyModel:
 
     def save(self, directory: Path) -> None:
         """Write `latencies.json` beside the router."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.fit), indent=2) + b"\n")
+        write_fit(Path(directory) / FILE, self.fit)
 
 
 def fit_latency_model(outcomes: Outcomes) -> LengthLatencyModel:
@@ -66,14 +60,4 @@ def load_latency_model(directory: Path) -> LengthLatencyModel:
     ArtefactError
         If there is none or it is damaged.
     """
-    path = Path(directory) / FILE
-    try:
-        fit = msgspec.json.decode(path.read_bytes(), type=LatencyFit)
-        model = LengthLatencyModel(fit)
-    except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise ArtefactError(f"{path} is no latency model ({error}); train the router again") from error
-    if len(fit.seconds.coefficients) != len(fit.arms):
-        raise ArtefactError(
-            f"{path} has not one row for each of {len(fit.arms)} arms; train the router again"
-        )
-    return model
+    return LengthLatencyModel(read_fit(Path(directory) / FILE, LatencyFit))

@@ -55,6 +55,11 @@ class LengthRegression(msgspec.Struct, frozen=True, kw_only=True):
         """No data for any arm."""
         return cls(coefficients=[None] * n_arms, lowest=[0.0] * n_arms)
 
+    def fits(self, n_arms: int) -> bool:
+        """Whether there are three numbers for each arm with data."""
+        rows = [row for row in self.coefficients if row is not None]
+        return len(self.coefficients) == len(self.lowest) == n_arms and all(len(row) == 3 for row in rows)
+
     def matrix(self) -> tuple[FloatArray, FloatArray]:
         """(3, K) coefficients, NaN without data, and (K,) least values."""
         rows = [[np.nan] * 3 if row is None else row for row in self.coefficients]

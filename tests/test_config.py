@@ -101,6 +101,8 @@ def test_the_key_is_kept_out_of_sight() -> None:
         ("gateway: {port: 70000}\n", 1, "gateway.port", "<= 65535"),
         ("gateway:\n  timeout_s: 0\n", 2, "gateway.timeout_s", "> 0"),
         ("models:\n  - {name: a, provider: p, strength: 2}\n", 2, "models[0].strength", "<= 1.0"),
+        ('store: "\\uD800"\n', 1, None, "not Unicode"),
+        ('"\\uD800": 1\n"\\uD800": 2\n', 1, None, "not Unicode"),
         ("directory: /\n", 1, "directory", "unknown key"),
         ("- a\n- b\n", None, None, "found list"),
         ("just words", None, None, "found str"),

@@ -68,6 +68,8 @@ def _lines(root: yaml.Node, file: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, yaml.SequenceNode):
             items = enumerate(node.value)
             waiting += [(f"{path}[{i}]", n, n.start_mark.line + 1, depth + 1) for i, n in items]
+        else:
+            _check_text(node, file)
 
 
 def _members(node: yaml.MappingNode, path: str, file: Path) -> Iterator[tuple[str, yaml.Node, int]]:
@@ -76,8 +78,16 @@ def _members(node: yaml.MappingNode, path: str, file: Path) -> Iterator[tuple[st
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError("a key must be one word", file=str(file), line=line)
+        _check_text(key, file)
         if key.value in seen:
             name = f"{path}.{key.value}".removeprefix("$.")
             raise ConfigError("given twice; keep one of the two", file=str(file), line=line, key=name)
         seen.add(key.value)
         yield f"{path}.{key.value}", value, line
+
+
+def _check_text(node: yaml.Node, file: Path) -> None:
+    r"""A lone surrogate ("\ud800") is no text: nothing could write it down again."""
+    if any("\ud800" <= char <= "\udfff" for char in node.value):
+        line = node.start_mark.line + 1
+        raise ConfigError(f"{ascii(node.value)[:60]} is not Unicode text", file=str(file), line=line)

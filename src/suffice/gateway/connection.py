@@ -1,7 +1,7 @@
 """One client connection: requests are answered one after the other, in the order in which they came.
 
 While one is being answered, the bytes behind it are held back unparsed; requests that came in one
-segment with it wait in a queue.
+segment with it wait in a queue. One task answers all requests of a connection.
 """
 
 from __future__ import annotations
@@ -26,68 +26,65 @@ class Connection(asyncio.Protocol):
     """The protocol of one accepted socket."""
 
     def __init__(self, server: Server) -> None:
+        self.server = server
         self.loop = server.loop
         self.is_lost = False
+        self.is_paused = False
+        """Nothing is read from the socket."""
         self.is_stalled = False
         """The client takes the answer more slowly than it is written."""
+        self.is_draining = server.is_draining
         self.deadline = server.now + server.limits.header_s
         """On the loop's clock: when the client must have sent what is awaited."""
         self.stall_deadline = NEVER
         """When it must have taken some of what is written."""
-        self._server = server
         self._reader = Reader(self, server.limits)
         self._active: Exchange | None = None
         """Being answered."""
         self._queue: deque[Exchange | RequestError] = deque()
         """Answered next, in order; an error is the last."""
         self._held = b""
-        self._is_paused = False
+        self._task: asyncio.Task[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
+        """What the task waits for between requests."""
         self._drainers: list[asyncio.Future[None]] = []
         self._stalled_bytes = 0
 
-    # What the reader and the exchanges need to know.
-
-    @property
-    def now(self) -> float:
-        return self._server.now
-
-    @property
-    def date(self) -> bytes:
-        return self._server.date
-
-    @property
     def has_room(self) -> bool:
         """Whether one more request may wait."""
-        return len(self._queue) < self._server.limits.pipelined
+        return len(self._queue) < self.server.limits.pipelined
 
-    @property
-    def must_close(self) -> bool:
-        """The server is stopping and nothing more has arrived on this connection."""
-        return self._server.is_draining and not self._queue and not self._held
+    def is_last(self) -> bool:
+        """Whether nothing has arrived behind the request that is being answered."""
+        return not self._queue and not self._held
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
         self._local = (str(local[0]), int(local[1])) if isinstance(local, tuple) else None
-        self._server.joined(self)
+        self.server.joined(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_lost = True
-        self._server.connections.discard(self)
-        if self._active is not None:
-            self._active.drop()
-        self._active = None
+        self.server.connections.discard(self)
         self._reader.close()
         self._queue.clear()
         self._held = b""
         self.resume_writing()
+        exchange, self._active = self._active, None
+        if exchange is not None:
+            exchange.wake()
+            self._cancel()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
-        if reader.state == BETWEEN and self._active is not None:
+        if self._active is not None and reader.state == BETWEEN:
             self._held += data
             if len(self._held) > _HELD_BYTES:
                 self.pause_reading()
@@ -106,7 +103,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.is_stalled = True
         self._stalled_bytes = self._transport.get_write_buffer_size()
-        self.stall_deadline = self.loop.time() + self._server.limits.write_s
+        self.stall_deadline = self.loop.time() + self.server.limits.write_s
 
     def resume_writing(self) -> None:
         self.is_stalled = False
@@ -117,19 +114,21 @@ class Connection(asyncio.Protocol):
                 drainer.set_result(None)
 
     def pause_reading(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
+        if not self.is_paused:
+            self.is_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._is_paused and not self.is_lost:
-            self._is_paused = False
+        if self.is_paused and not self.is_lost:
+            self.is_paused = False
             self._transport.resume_reading()
 
     # Answering
 
     def arrived(self, exchange: Exchange) -> None:
         """The head of a request is there."""
+        scope = exchange.scope
+        scope["client"], scope["server"], scope["scheme"] = self._client, self._local, self.server.scheme
         if self._active is None:
             self._start(exchange)
         else:
@@ -137,13 +136,34 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
-        scope = exchange.scope
-        scope["client"], scope["server"] = self._client, self._local
-        self._server.run(exchange)
+        if self._task is None:
+            self._task = self.server.spawn(self._work())
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _work(self) -> None:
+        """Answer requests until the connection is lost."""
+        application, state = self.server.application, self.server.state
+        while not self.is_lost:
+            exchange = self._active
+            if exchange is None:
+                self._idle = self.loop.create_future()
+                await self._idle
+                continue
+            if state:
+                exchange.scope["state"] = dict(state)
+            await exchange.run(application)
+            if self._active is exchange:  # it was given up, and the connection with it
+                self._active = None
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def write(self, data: bytes) -> None:
+        """Queue bytes for the client."""
         if data:
-            self._transport.write(data)
+            self._write(data)
 
     async def drained(self) -> None:
         """Returns once the client has taken most of what waits for it."""
@@ -169,16 +189,12 @@ class Connection(asyncio.Protocol):
             self._linger()
         else:
             if self._reader.state == BETWEEN:
-                self.deadline = self._server.now + self._server.limits.idle_s
-            held, self._held = self._held, b""
-            if self._is_paused:
+                self.deadline = self.server.now + self.server.limits.idle_s
+            if self.is_paused:
                 self.resume_reading()
-            if held:
+            if self._held:
+                held, self._held = self._held, b""
                 self.data_received(held)
-
-    def forget(self, task: asyncio.Task[None]) -> None:
-        """The task of an exchange has ended."""
-        self._server.tasks.discard(task)
 
     # Ending
 
@@ -192,8 +208,8 @@ class Connection(asyncio.Protocol):
                 self.abort()
                 return
             self._active = None
-            broken.drop()
             broken.is_finished = True
+            self._cancel()
         elif broken is not None:
             self._queue.pop()
         if self._active is None:
@@ -202,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._queue.append(error)
 
     def _write_refusal(self, error: RequestError) -> None:
-        self.write(refusal(error, self.date))
+        self.write(refusal(error, self.server.date))
         self._linger()
 
     def _end(self) -> None:
@@ -215,7 +231,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close as soon as what was written has gone out; cut if the client does not take it."""
         self._reader.state = DEAF
-        self.deadline = self._server.now + self._server.limits.write_s
+        self.deadline = self.server.now + self.server.limits.write_s
         self._transport.close()
 
     def _linger(self) -> None:
@@ -227,7 +243,7 @@ class Connection(asyncio.Protocol):
         if not self._transport.can_write_eof():
             self.close()
             return
-        self.deadline = self._server.now + self._server.limits.linger_s
+        self.deadline = self.server.now + self.server.limits.linger_s
         self.resume_reading()
         if not self._transport.is_closing():
             self._transport.write_eof()
@@ -243,12 +259,13 @@ class Connection(asyncio.Protocol):
 
     def retire(self, by: float) -> None:
         """The server is stopping: an idle connection has until `by` to send what is on its way."""
+        self.is_draining = True
         if self._active is None and self._reader.state == BETWEEN:
             self.deadline = min(self.deadline, by)
 
     def check(self, now: float) -> None:
         """Called by the server's sweep: act on the times that have run out."""
-        limits, state = self._server.limits, self._reader.state
+        limits, state = self.server.limits, self._reader.state
         if now >= self.stall_deadline:
             waiting = self._transport.get_write_buffer_size()
             if waiting >= self._stalled_bytes:
@@ -263,7 +280,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif state == BETWEEN:
             self.close()
-        elif state == BODY and self._is_paused:  # it is the application that does not read
+        elif state == BODY and self.is_paused:  # it is the application that does not read
             self.deadline = now + limits.body_s
         else:
             part = "headers" if state == HEAD else "body"

@@ -6,13 +6,12 @@ The head of a response waits for the first piece of its body, so that a short an
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from suffice.errors import Overloaded, SufficeError
-from suffice.gateway.wire import CONTINUE, LAST_CHUNK, chunk, header_block, refusal, status_line
+from suffice.gateway.wire import CONTINUE, LAST_CHUNK, STATUS_LINES, chunk, header_block, refusal
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
@@ -24,12 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BODY_HIGH_WATER: Final = 65_536
-_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
-_CLOSE: Final = b"connection: close\r\n"
-_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 _BODILESS: Final = frozenset({204, 304})
-_OURS: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
-"""Response headers that the server writes itself."""
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -39,7 +33,7 @@ class ClientGone(OSError):
 
 
 class Exchange:
-    """A request being read and answered; lives as long as the application's task."""
+    """A request being read and answered."""
 
     is_complete = False
     """All of the request has arrived."""
@@ -47,8 +41,8 @@ class Exchange:
     """The head of the response was written."""
     is_finished = False
     expects_continue = False
-    task: asyncio.Task[None] | None = None
-    _body = b""
+    body = b""
+    """What has arrived of the request's body and was not taken yet."""
     _is_taken = False
     """The application has received the end of the body."""
     _waiters: tuple[asyncio.Future[None], ...] = ()
@@ -67,39 +61,28 @@ class Exchange:
 
     def feed(self, data: bytes) -> None:
         """More of the request's body."""
-        self._body = self._body + data if self._body else data
-        if len(self._body) > _BODY_HIGH_WATER:
+        self.body = self.body + data if self.body else data
+        if len(self.body) > _BODY_HIGH_WATER:
             self.connection.pause_reading()
         if self._waiters:
-            self._wake()
+            self.wake()
 
     def complete(self) -> None:
         """The request has arrived in full."""
         self.is_complete = True
         if self._waiters:
-            self._wake()
+            self.wake()
 
-    def drop(self) -> None:
-        """Nobody wants the answer any more: stop the application."""
-        self._wake()
-        task = self.task
-        if task is None or self.is_finished:
-            return
-        if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
-            self.connection.forget(task)  # cancelled before its first step, it will not say that it ended
-        task.cancel()
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Something has changed that the application may wait for."""
         waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    # The application's side.
-
     async def run(self, application: Application) -> None:
-        """The application's task; always leaves the connection in a defined state."""
-        failure = SufficeError("the server failed to answer; its log says where")
+        """Have the request answered; always leaves the connection in a defined state."""
+        failure: SufficeError | None = None
         try:
             await application(self.scope, self.receive, self.send)
         except asyncio.CancelledError:  # the client went, or the server's grace ended
@@ -110,18 +93,19 @@ class Exchange:
             # The message of an unforeseen error may hold a secret: its type and place do not.
             _log.error("application failed: %s", describe(error))
         if not self.is_finished:
-            self._give_up(failure)
-        if self.task is not None:
-            self.connection.forget(self.task)
+            self._give_up(failure or SufficeError("the server failed to answer; its log says where"))
+
+    # The application's side.
 
     async def receive(self) -> Message:
         """The next piece of the request's body, or `http.disconnect`."""
         connection = self.connection
-        while not self._is_taken and not self.is_finished and not connection.is_lost:
-            if self._body or self.is_complete:
-                body, self._body = self._body, b""
+        while not (self._is_taken or self.is_finished or connection.is_lost):
+            if self.is_complete or self.body:
+                body, self.body = self.body, b""
                 self._is_taken = self.is_complete
-                connection.resume_reading()
+                if connection.is_paused:
+                    connection.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_complete}
             if self.expects_continue:
                 self.expects_continue = False
@@ -138,62 +122,76 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Write the response, piece by piece; waits while the client does not read."""
-        kind, head = message["type"], self._head
-        if kind == "http.response.start" and head is None:
+        head = self._head
+        if message["type"] == "http.response.start" and head is None:
             self._head = message
             return
-        if kind != "http.response.body" or head is None or self.is_finished:
-            raise RuntimeError(f"{kind!r} is out of order; send http.response.start, then the body")
+        if message["type"] != "http.response.body" or head is None or self.is_finished:
+            raise RuntimeError(
+                f"{message['type']!r} is out of order; send http.response.start, then the body"
+            )
         connection = self.connection
         if connection.is_lost:
             raise ClientGone("the client closed the connection")
         body, more = message.get("body", b""), message.get("more_body", False)
         connection.write(self._frame(body, more) if self.is_started else self._open(head, body, more))
         if not more:
-            self._finish()
+            self.is_finished = True
+            if self._waiters:
+                self.wake()
+            connection.finished(self)
         elif connection.is_stalled:
             await connection.drained()
 
     def _open(self, head: Message, body: bytes, more: bool) -> bytes:
         """The head, with as much of the body as is there."""
-        status, headers = head["status"], head.get("headers", ())
-        is_old = self.scope["http_version"] == "1.0"
-        self._is_bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
-        declared = None
-        kept = []
-        for header in headers:
-            if header[0] not in _OURS:
-                kept.append(header)
-            elif header[0] == b"content-length":
-                declared = int(header[1])
-        framing = b""
-        if status in _BODILESS:
+        status, headers, scope, connection = (
+            head["status"],
+            head.get("headers", ()),
+            self.scope,
+            self.connection,
+        )
+        if not self.is_complete or (connection.is_draining and connection.is_last()):
+            self.keeps_alive = False
+        fields = dict(headers)
+        if b"connection" in fields or b"transfer-encoding" in fields:  # not the application's to say
+            headers = [each for each in headers if each[0] not in {b"connection", b"transfer-encoding"}]
+        if status in _BODILESS or scope["method"] == "HEAD":
+            self._is_bodiless = True
+        is_old = scope["http_version"] == "1.0"
+        framing = self._framing(fields.get(b"content-length"), len(body), status, more, is_old)
+        if not self.keeps_alive:
+            framing += b"connection: close\r\n"
+        elif is_old:
+            framing += b"connection: keep-alive\r\n"
+        line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        framed = self._frame(body, more)
+        opened = b"".join((line, connection.server.date, header_block(headers), framing, b"\r\n", framed))
+        self.is_started = True
+        return opened
+
+    def _framing(self, declared: bytes | None, n_bytes: int, status: int, more: bool, is_old: bool) -> bytes:
+        """How the client will know where the body ends, unless the application said so."""
+        if declared is not None:
+            self._left = int(declared)
+        elif status in _BODILESS:
             pass
-        elif declared is not None or not more:
-            self._left = declared = len(body) if declared is None else declared
-            framing = b"content-length: %d\r\n" % declared
+        elif not more:
+            self._left = n_bytes
+            return b"content-length: %d\r\n" % n_bytes
         elif is_old:
             self.keeps_alive = False
         else:
             self._is_chunked = True
-            framing = _CHUNKED
-        if not self.is_complete or self.connection.must_close:
-            self.keeps_alive = False
-        if not self.keeps_alive:
-            framing += _CLOSE
-        elif is_old:
-            framing += _KEEP_ALIVE
-        framed = self._frame(body, more)
-        lines = (status_line(status), self.connection.date, header_block(kept), framing, b"\r\n", framed)
-        self.is_started = True
-        return b"".join(lines)
+            return b"transfer-encoding: chunked\r\n"
+        return b""
 
     def _frame(self, body: bytes, more: bool) -> bytes:
-        if self._is_bodiless:
-            return b""
-        if self._is_chunked:
+        if self._is_chunked and not self._is_bodiless:
             framed = chunk(body) if body else b""
             return framed if more else framed + LAST_CHUNK
+        if self._is_bodiless:
+            return b""
         if self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
@@ -201,21 +199,15 @@ class Exchange:
                 raise RuntimeError("the body is not as long as its content-length")
         return body
 
-    def _finish(self) -> None:
-        self.is_finished = True
-        if self._waiters:
-            self._wake()
-        self.connection.finished(self)
-
     def _give_up(self, failure: SufficeError) -> None:
         """The application ended without a whole response: say so if that is still possible."""
         self.is_finished = True
-        self._wake()
+        self.wake()
         if self.is_started or self.connection.is_lost:
             self.connection.abort()
             return
         self.keeps_alive = False
-        self.connection.write(refusal(failure, self.connection.date))
+        self.connection.write(refusal(failure, self.connection.server.date))
         self.connection.finished(self)
 
 

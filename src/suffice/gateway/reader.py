@@ -12,7 +12,9 @@ import httptools
 
 from suffice.errors import HeadersTooLarge, InvalidRequest, RequestError, RequestTooLarge
 from suffice.gateway.exchange import Exchange
-from suffice.gateway.requests import check_length, read_head, without_upgrade
+from suffice.gateway.repeat import Repeat
+from suffice.gateway.requests import read_head, without_upgrade
+from suffice.gateway.wire import Header
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
@@ -26,15 +28,12 @@ DEAF: Final = 3
 """What still comes is thrown away: the connection is about to end."""
 
 NEVER: Final = float("inf")
+_MOST_MISSES: Final = 3
+"""A connection whose heads differed so often is not expected to repeat one."""
 
 
 class Reader:
     """Feeds bytes to the parser and hands each request to the connection as soon as its head is there."""
-
-    __slots__ = (
-        "_body_at", "_connection", "_head_bytes", "_headers", "_is_long", "_limits", "_parser", "_plain_head", "_raw",
-        "_target", "exchange", "received", "refusal", "state",
-    )  # fmt: skip
 
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self.state = BETWEEN
@@ -46,15 +45,19 @@ class Reader:
         """Of the body; once deaf, of what was thrown away."""
         self._connection = connection
         self._limits = limits
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[Header] = []
         self._target = b""
         self._head_bytes = 0
         self._is_long = False
-        """Whether the head may be longer than it should be: came in parts, or with a lot else."""
+        """Whether the head may be longer than it should be: it came in parts, or with a lot else."""
         self._body_at = 0.0
+        self._raw = 0
         self._plain_head = b""
         """Of a request that asks for another protocol, as if it did not."""
-        self._raw = 0
+        self._scope: dict[str, Any] | None = None
+        """Of the last request, if another one may follow it."""
+        self._repeat: Repeat | None = None
+        self._n_misses = 0
         self._parser: Any = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
@@ -65,6 +68,8 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Read what has come."""
         before = self.state
+        if before == BETWEEN and self._repeat is not None and self._is_repeated(self._repeat, data):
+            return
         self._is_long = before == HEAD or len(data) > self._limits.header_bytes
         try:
             self._parser.feed_data(data)
@@ -84,6 +89,20 @@ class Reader:
             self._count_head(len(data))
         elif self.state == BODY:
             self._count_body(len(data) if before == BODY else 0)
+        elif before == BETWEEN and self._scope is not None and self._n_misses < _MOST_MISSES:
+            self._n_misses += 1
+            self._repeat = Repeat.of(data, self._scope)
+
+    def _is_repeated(self, repeat: Repeat, data: bytes) -> bool:
+        """Read one whole request of the kind that was read before; False if it is another one."""
+        found = repeat.read(data, self._limits.body_bytes)
+        if found is None:
+            return False
+        exchange = Exchange(self._connection, found[0], True)
+        exchange.body, exchange.is_complete = found[1], True
+        self._connection.deadline = NEVER
+        self._connection.arrived(exchange)
+        return True
 
     def _count_head(self, n_bytes: int) -> None:
         """An unfinished head: its time runs from its first bytes, its size is bounded."""
@@ -105,22 +124,22 @@ class Reader:
 
     # httptools callbacks; an exception in one of them ends `feed_data`
 
-    def on_url(self, target: bytes) -> None:
-        if self.state == HEAD:  # its second part
-            self._target += target
-            return
-        if self.state == DEAF or not self._connection.has_room:
+    def on_message_begin(self) -> None:
+        if self.state == DEAF or not self._connection.has_room():
             self.state = DEAF
             raise _Stop
         self.state = HEAD
-        self._target = target
+        self._target = b""
         self._head_bytes = -1
+
+    def on_url(self, target: bytes) -> None:
+        self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        limits, parser, connection = self._limits, self._parser, self._connection
+        parser, connection = self._parser, self._connection
         headers = [(name.lower(), value) for name, value in self._headers]
         self._headers = []  # trailers go here, and are thrown away
         fields = dict(headers)
@@ -129,44 +148,46 @@ class Reader:
             self._plain_head = without_upgrade(method, self._target, headers)
             return
         try:
-            if self._is_long:
-                self._check_size(headers)
-            if len(headers) > limits.headers:
-                raise HeadersTooLarge(f"more than {limits.headers} headers; send fewer")
+            self._check_limits(headers, fields)
             scope = read_head(method, self._target, parser.get_http_version(), headers, fields)
-            check_length(fields, limits.body_bytes)
         except RequestError as error:
             self.refusal = error
             raise
         self.state = BODY
         self.received = self._raw = 0
-        self._body_at = connection.now + limits.body_s
-        self.exchange = exchange = Exchange(connection, scope, parser.should_keep_alive())
+        self._body_at = connection.server.now + self._limits.body_s
+        keeps_alive = parser.should_keep_alive()
+        self._scope = scope if keeps_alive else None
+        self.exchange = exchange = Exchange(connection, scope, keeps_alive)
         if b"expect" in fields and scope["http_version"] == "1.1":
             exchange.expects_continue = fields[b"expect"].lower() == b"100-continue"
         connection.arrived(exchange)
 
-    def _check_size(self, headers: list[tuple[bytes, bytes]]) -> None:
-        n_bytes = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
-        if n_bytes > self._limits.header_bytes:
-            raise _head_too_large(self._limits)
+    def _check_limits(self, headers: list[Header], fields: dict[bytes, bytes]) -> None:
+        limits = self._limits
+        if self._is_long:
+            n_bytes = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if n_bytes > limits.header_bytes:
+                raise _head_too_large(limits)
+        if len(headers) > limits.headers:
+            raise HeadersTooLarge(f"more than {limits.headers} headers; send fewer")
+        length = fields.get(b"content-length")
+        if length is not None and (len(length) > 18 or int(length) > limits.body_bytes):
+            raise _body_too_large(limits)
 
     def on_body(self, data: bytes) -> None:
         self.received += len(data)
         if self.received > self._limits.body_bytes:
-            self.refusal = RequestTooLarge(
-                f"the body exceeds {self._limits.body_bytes} bytes; send a smaller request"
-            )
+            self.refusal = _body_too_large(self._limits)
             raise self.refusal
         exchange = self.exchange
         if exchange is not None:
             exchange.feed(data)
 
     def on_message_complete(self) -> None:
-        if self._plain_head:
-            self.state = BETWEEN
-            return
         self.state = BETWEEN
+        if self._plain_head:
+            return
         self._connection.deadline = NEVER
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
@@ -182,3 +203,7 @@ class _Stop(Exception):
 
 def _head_too_large(limits: Limits) -> HeadersTooLarge:
     return HeadersTooLarge(f"request line and headers exceed {limits.header_bytes} bytes; send less")
+
+
+def _body_too_large(limits: Limits) -> RequestTooLarge:
+    return RequestTooLarge(f"the body exceeds {limits.body_bytes} bytes; send a smaller request")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from suffice.errors import InvalidRequest, RequestTooLarge
+from suffice.errors import InvalidRequest
 from suffice.gateway.wire import Header
 
 CANCELS: Final = "suffice.cancels"
@@ -64,13 +64,6 @@ def read_head(
         "headers": headers,
         "extensions": _EXTENSIONS,
     }
-
-
-def check_length(fields: dict[bytes, bytes], limit: int) -> None:
-    """Raises RequestTooLarge for a body that is announced to be longer than `limit`."""
-    length = fields.get(b"content-length")
-    if length is not None and (len(length) > 18 or int(length) > limit):
-        raise RequestTooLarge(f"the body exceeds {limit} bytes; send a smaller request")
 
 
 def _check_repeats(headers: list[Header]) -> None:

@@ -12,12 +12,12 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from suffice.errors import ConfigError, Overloaded
 from suffice.gateway.connection import Connection
-from suffice.gateway.exchange import Application, Exchange
+from suffice.gateway.exchange import Application
 from suffice.gateway.lifespan import Lifespan
 from suffice.gateway.limits import Limits
 from suffice.gateway.wire import date_line
@@ -88,22 +88,22 @@ class Server:
         self.loop.call_later(_LAST_CALL_S, self._check_all)
         for connection in list(self.connections):
             connection.retire(last_call)
-        await self._idle(self.limits.grace_s)
+        await self._empty(self.limits.grace_s)
         for task in list(self.tasks):
             task.cancel()
-        await self._idle(_CANCEL_S if self.tasks else 0.0)
+        await self._empty(_CANCEL_S)
         for connection in list(self.connections):
             connection.abort()
-        while self.connections:
-            await asyncio.sleep(0.005)
+        if self.tasks:  # the last ones clean up
+            await asyncio.wait(self.tasks, timeout=_CANCEL_S)
         self._sweeper.cancel()
         await self._lifespan.shutdown()
 
-    async def _idle(self, seconds: float) -> None:
+    async def _empty(self, seconds: float) -> None:
         """Until no connection is open, or the time is over."""
         end = self.loop.time() + seconds
         while self.connections and self.loop.time() < end:
-            await asyncio.sleep(min(0.02, max(0.0, end - self.loop.time())))
+            await asyncio.sleep(0.01)
 
     def joined(self, connection: Connection) -> None:
         """A connection was accepted."""
@@ -111,13 +111,12 @@ class Server:
         if len(self.connections) > self.limits.connections:
             connection.refuse_joining(Overloaded("too many connections; try again in a moment"))
 
-    def run(self, exchange: Exchange) -> None:
-        """Answer a request in a task of its own."""
-        exchange.scope["scheme"] = self.scheme
-        if self.state:
-            exchange.scope["state"] = dict(self.state)
-        exchange.task = task = self.loop.create_task(exchange.run(self.application))
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a connection's work in a task of its own."""
+        task = self.loop.create_task(work)
         self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
     def _sweep(self) -> None:
         self.date = date_line(time.time())

@@ -24,11 +24,6 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def status_line(status: int) -> bytes:
-    """`HTTP/1.1 200 OK`, also for a status without a registered phrase."""
-    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
 def date_line(now: float) -> bytes:
     """The Date header for a Unix time, in the fixed form of RFC 9110 whatever the locale."""
     at = time.gmtime(now)
@@ -38,15 +33,15 @@ def date_line(now: float) -> bytes:
 
 
 def header_block(headers: Iterable[Header]) -> bytes:
-    """Header lines without the empty one at the end.
+    """Header lines, each with its line end.
 
     Raises
     ------
     ValueError
         If a name or value holds a line break: it would let its author write headers of their own.
     """
-    lines = [b"%b: %b\r\n" % pair for pair in headers]
-    block = b"".join(lines)
+    lines = [b": ".join(header) for header in headers]
+    block = b"\r\n".join((*lines, b""))
     if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
         raise ValueError("a response header holds a line break; header values must be one line")
     return block
@@ -66,4 +61,4 @@ def refusal(error: SufficeError, date: bytes = b"") -> bytes:
     """A whole response that ends the connection, for a request that reaches no application."""
     body = error_body(error)
     headers = (JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"connection", b"close"))
-    return b"".join((status_line(error.status), date, header_block(headers), b"\r\n", body))
+    return b"".join((STATUS_LINES[error.status], date, header_block(headers), b"\r\n", body))

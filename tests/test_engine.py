@@ -248,7 +248,9 @@ def test_records_hold_what_later_learning_needs() -> None:
     assert decision.scores == pytest.approx((0.2, 0.3))
     assert decision.costs_usd == pytest.approx((0.001, 0.004))
     assert decision.baseline == "large"
-    assert record.baseline_usd == Decimal("0.004")
+    assert record.baseline_usd == record.cost_usd, "the strongest answered: nothing was saved"
+    cheap = ask(make_engine(small, large, value_usd=0.0)).record
+    assert cheap.baseline_usd == Decimal("0.004"), "what the cost model predicts for the strongest"
     assert decision.decision_s > 0
 
 

@@ -353,7 +353,7 @@ class _Run:
             usage=usage,
             cost_usd=cost_usd,
             is_estimate=is_estimate,
-            baseline_usd=self.engine.baseline_usd(self.decision, usage) if error is None else None,
+            baseline_usd=self._baseline_usd(candidate, usage, cost_usd) if error is None else None,
             latency_s=perf_counter() - self.start,
             first_token_s=first_token_s,
             confidence=confidence,
@@ -366,6 +366,12 @@ class _Run:
         self.recorded = record
         self.engine.store.append(record)
         return record
+
+    def _baseline_usd(self, candidate: str | None, usage: Usage, cost_usd: Decimal | None) -> Decimal | None:
+        """Nothing is saved where the strongest candidate itself answered."""
+        if candidate == self.decision.baseline:
+            return cost_usd
+        return self.engine.baseline_usd(self.decision, usage)
 
 
 def _confidence(answer: Answer) -> float | None:

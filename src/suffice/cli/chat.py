@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from suffice.cli.base import console, notes
-from suffice.cli.formats import baseline_usd, decision_table, one_line, saving, share, usd
+from suffice.cli.formats import decision_table, one_line, saving, share, usd
 from suffice.cli.setting import ConfigOption, configuration
 from suffice.cli.streaming import show
 from suffice.client import AsyncClient
@@ -149,7 +149,7 @@ class Session:
         said = f"{len(costs)} answer{'s' * (len(costs) != 1)}, {usd(known)}"
         if unknown:
             said += f" ({unknown} of unknown cost not counted)"
-        pairs = [(r.cost_usd, baseline_usd(r)) for r in self._records]
+        pairs = [(r.cost_usd, r.baseline_usd) for r in self._records]
         compared = [(cost, base) for cost, base in pairs if cost is not None and base is not None]
         if compared:
             paid, baseline = (sum(one, Decimal(0)) for one in zip(*compared, strict=True))

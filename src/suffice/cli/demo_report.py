@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from suffice.cli.demo_queries import DemoQuery, grade
-from suffice.cli.formats import baseline_usd, number, saving, seconds, share, usd
+from suffice.cli.formats import number, saving, seconds, share, usd
 from suffice.types import Record
 
 _HEAD = f"   {'model':<16}{'score':>6}{'confidence (uncalibrated)':>27}{'time':>9}{'cost':>13}{'saved':>8}"
@@ -61,7 +61,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def row_of(query: DemoQuery, record: Record, answer: str) -> Row:
     """What is shown of a record."""
     decision = record.decision
-    baseline = baseline_usd(record)
+    baseline = record.baseline_usd
     return Row(
         task=query.task,
         query=query.text,

@@ -48,12 +48,6 @@ def saving(cost: Decimal | float | None, baseline: Decimal | float | None) -> fl
     return 1 - float(cost) / float(baseline)
 
 
-def baseline_usd(record: Record) -> Decimal | None:
-    """What the strongest candidate would have cost: an estimate, but what was paid where it did answer."""
-    is_strongest = record.candidate is not None and record.candidate == record.decision.baseline
-    return record.cost_usd if is_strongest else record.baseline_usd
-
-
 def share(value: float | None) -> str:
     """ "54 %"; "?" for unknown."""
     return UNKNOWN if value is None else f"{value * 100:.0f} %"
@@ -67,7 +61,7 @@ def one_line(record: Record) -> str:
     if failed:
         said.append(f"after {', '.join(dict.fromkeys(failed))} failed")
     said += [usd(record.cost_usd), seconds(record.latency_s)]
-    saved = saving(record.cost_usd, baseline_usd(record))
+    saved = saving(record.cost_usd, record.baseline_usd)
     if saved is not None and record.candidate != decision.baseline:
         said.append(f"{share(saved)} saved against {decision.baseline} (estimate)")
     return " | ".join(said)

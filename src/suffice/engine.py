@@ -132,11 +132,10 @@ class Engine:
         start = perf_counter()
         expected = self._decision_s.get(pipeline.name, 0.0)
         if expected > INLINE_S or len(request.query.text) > LONG_TEXT or pipeline.is_slow:
-            decision = await asyncio.to_thread(pipeline.decide, request.query, time.time())
+            decision, took = await asyncio.to_thread(_timed_decision, pipeline, request.query)
         else:
-            decision = pipeline.decide(request.query, time.time())
-            took = perf_counter() - start
-            self._decision_s[pipeline.name] = 0.9 * expected + 0.1 * took
+            decision, took = _timed_decision(pipeline, request.query)
+        self._decision_s[pipeline.name] = 0.9 * expected + 0.1 * min(took, 2 * INLINE_S)
         return msgspec.structs.replace(decision, decision_s=perf_counter() - start)
 
     async def answer(self, request: Request) -> Result:
@@ -236,6 +235,12 @@ class Engine:
         if predicted is not None and math.isfinite(predicted):
             return Decimal(repr(predicted))
         return self.models[decision.baseline].candidate.price.cost_usd(usage)
+
+
+def _timed_decision(pipeline: Pipeline, query: Query) -> tuple[Decision, float]:
+    start = perf_counter()
+    decision = pipeline.decide(query, time.time())
+    return decision, perf_counter() - start
 
 
 def _pass_through(candidate: Candidate) -> Decision:

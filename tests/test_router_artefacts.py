@@ -21,7 +21,7 @@ from suffice.types import Query
 EMBEDDER = HashedNgrams()
 TEXTS = [f"question number {i} about {'maths' if i % 2 else 'poems'}" for i in range(30)]
 TABLE = Outcomes.from_arrays(TEXTS, ["a", "b"], np.random.default_rng(0).random((30, 2)))
-LEARNT = ("knn", "ridge", "strongest")
+LEARNT = ("knn", "ridge", "blend", "strongest")
 
 
 @pytest.fixture(params=LEARNT)
@@ -155,12 +155,12 @@ def test_arrays_that_do_not_fit(saved: Path, change: Callable[[dict[str, Any]], 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("name", ["knn", "ridge"])
+@pytest.mark.parametrize("name", ["knn", "ridge", "blend"])
 def test_numbers_that_are_none(name: str, value: float, tmp_path: Path) -> None:
     routers.create(name, EMBEDDER).fit(TABLE).save(tmp_path)
 
     def spoil(arrays: dict[str, Any]) -> None:
-        arrays["vectors" if name == "knn" else "weights"][0] = value
+        arrays[{"knn": "vectors", "ridge": "weights", "blend": "ridge_weights"}[name]][0] = value
 
     rewrite_arrays(tmp_path, spoil)
     refuse(tmp_path, "NaN or infinity")
@@ -190,7 +190,7 @@ def test_pickles_are_never_opened(saved: Path) -> None:
     assert not Trap.ran
 
 
-@pytest.mark.parametrize("name", ["knn", "ridge"])
+@pytest.mark.parametrize("name", ["knn", "ridge", "blend"])
 def test_another_embedder(name: str, tmp_path: Path) -> None:
     routers.create(name, EMBEDDER).fit(TABLE).save(tmp_path)
     assert HashedNgrams(seed=1).name in refuse(tmp_path, "must not be mixed", HashedNgrams(seed=1))

@@ -136,7 +136,7 @@ def test_an_arm_without_data_is_unknown_and_spoils_no_other(name: str) -> None:
     )
     check(scores, 150, 3)
     assert not np.isnan(scores[:, [0, 2]]).any()
-    if name in ("strongest", "knn", "ridge"):
+    if name in ("strongest", "knn", "ridge", "blend"):
         assert np.isnan(scores[:, 1]).all()
 
 
@@ -152,7 +152,7 @@ def test_constant_quality(name: str, value: float) -> None:
     same = Outcomes.from_arrays(TABLE.texts, ARMS, np.full((150, 3), value), cost_usd=TABLE.cost_usd)
     scores = fit(name, same).scores(TABLE.queries)
     check(scores, 150, 3)
-    if name in ("strongest", "knn", "ridge"):
+    if name in ("strongest", "knn", "ridge", "blend"):
         np.testing.assert_allclose(scores, value, atol=1e-6)
 
 
@@ -215,7 +215,7 @@ def test_explain_names_every_arm(name: str) -> None:
     assert all(explained.evidence)
 
 
-@pytest.mark.parametrize("name", ["knn", "ridge"])
+@pytest.mark.parametrize("name", ["knn", "ridge", "blend"])
 @pytest.mark.parametrize("known", [1.0, 0.7])
 def test_subjects_are_told_apart(name: str, known: float) -> None:
     train, test = table(600, known=known), table(200, seed=9)
@@ -226,7 +226,7 @@ def test_subjects_are_told_apart(name: str, known: float) -> None:
         np.testing.assert_allclose(scores[rows].mean(axis=0), STRENGTHS[subject], atol=0.15)
 
 
-@pytest.mark.parametrize("name", ["knn", "ridge"])
+@pytest.mark.parametrize("name", ["knn", "ridge", "blend"])
 def test_noise_is_not_believed(name: str) -> None:
     noise = np.random.default_rng(1).random((600, 3)).round()
     scores = fit(name, Outcomes.from_arrays(table(600).texts, ARMS, noise)).scores(TABLE.queries)
@@ -243,6 +243,12 @@ def test_knn_is_the_weighted_mean_of_its_neighbours() -> None:
     shared, own = router.slopes_
     expected = means + shared * residual.mean() + own * (residual - residual.mean())
     np.testing.assert_allclose(router.scores([query])[0], np.clip(expected, 0, 1), atol=1e-5)
+
+
+def test_blend_is_the_mean_of_its_parts() -> None:
+    knn, ridge = (fit(part).scores(TABLE.queries) for part in ("knn", "ridge"))
+    np.testing.assert_allclose(fit("blend").scores(TABLE.queries), (knn + ridge) / 2, atol=1e-6)
+    np.testing.assert_allclose(fit("blend", share=1.0).scores(TABLE.queries), ridge, atol=1e-6)
 
 
 @pytest.mark.parametrize(("n", "k"), [(5, 10), (40, 7), (3000, 30), (1, 1), (10_000, 60)])
@@ -280,6 +286,7 @@ def test_the_approximate_index_or_how_to_get_it() -> None:
         ("ridge", {"penalties": (0.0,)}),
         ("ridge", {"n_folds": 1}),
         ("ridge", {"features": "pixels"}),
+        ("blend", {"share": 1.5}),
         ("fixed", {"model": "nobody"}),
     ],
 )
@@ -310,7 +317,7 @@ def test_baselines_need_no_training(name: str) -> None:
         routers.untrained(name, ())
 
 
-@pytest.mark.parametrize("name", ["knn", "ridge"])
+@pytest.mark.parametrize("name", ["knn", "ridge", "blend"])
 def test_others_do(name: str) -> None:
     with pytest.raises(ConfigError, match="suffice train"):
         routers.untrained(name, PANEL)
@@ -359,6 +366,14 @@ def test_random_is_uniform_and_goes_by_the_text() -> None:
 
 
 def test_registry() -> None:
-    assert routers.available()[:6] == ("random", "fixed", "cheapest", "strongest", "knn", "ridge")
+    assert routers.available()[:7] == (
+        "random",
+        "fixed",
+        "cheapest",
+        "strongest",
+        "knn",
+        "ridge",
+        "blend",
+    )
     with pytest.raises(UnknownName, match="ridge"):
         routers.create("rigde")

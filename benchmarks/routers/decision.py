@@ -57,7 +57,7 @@ def main() -> None:
         "embed, dense": lambda q: embedder.embed([q.text]),
         "predict costs": lambda q: costs.costs([q]),
     }
-    for name in ("knn", "ridge"):
+    for name in ("knn", "ridge", "blend"):
         router = create(name, embedder=embedder).fit(outcomes)
 
         def decide(query: Query, router: object = router) -> object:

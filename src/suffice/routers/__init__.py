@@ -59,6 +59,7 @@ registry = Registry(
         "strongest": "suffice.routers.strongest:Strongest",
         "knn": "suffice.routers.knn:KNN",
         "ridge": "suffice.routers.ridge:Ridge",
+        "blend": "suffice.routers.blend:Blend",
     },
 )
 

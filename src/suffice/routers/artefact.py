@@ -94,6 +94,12 @@ class Arrays:
             raise ArtefactError(f"the array {name!r} holds NaN or infinity")
         return array
 
+    def under(self, prefix: str) -> Arrays:
+        """Those whose names start so, without it."""
+        return Arrays(
+            {name.removeprefix(prefix): one for name, one in self._arrays.items() if name.startswith(prefix)}
+        )
+
     def has(self, name: str) -> bool:
         return name in self._arrays
 

@@ -24,7 +24,7 @@ from suffice.routers.draws import text_draws
 from suffice.routers.lsa import Lsa
 from suffice.routers.neighbours import NeighbourIndex, build_index
 from suffice.routers.shrinkage import HeldOut, shared_and_own
-from suffice.types import FloatArray, Query
+from suffice.types import FloatArray, Query, SparseFeatures
 
 _BLOCK: Final = 256
 """Queries scored at once: bounds the memory that a batch takes."""
@@ -118,7 +118,15 @@ class KNN(BaseRouter):
         self.is_known_ = None if is_known.all() else is_known
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        vectors = self._vectors([query.text for query in queries])
+        return self._of_vectors(self._vectors([query.text for query in queries]))
+
+    def scores_of_features(self, features: SparseFeatures) -> FloatArray:
+        """(n, K), not clipped, from the embedder's sparse features; needs the projection "lsa"."""
+        if self.lsa_ is None:
+            raise ConfigError('knn was trained with projection "none": features need "lsa"')
+        return self._of_vectors(self.lsa_.project(features))
+
+    def _of_vectors(self, vectors: NDArray[np.float32]) -> FloatArray:
         if len(vectors) <= _BLOCK:
             return self._block(vectors)
         blocks = [self._block(vectors[i : i + _BLOCK]) for i in range(0, len(vectors), _BLOCK)]

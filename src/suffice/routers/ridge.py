@@ -24,7 +24,7 @@ from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.solver import ridge, ridge_path
 from suffice.routers.sparse import Float32, SparseMatrix
 from suffice.routers.tfidf import Vocabulary
-from suffice.types import FloatArray, IntArray, Kind, Query
+from suffice.types import FloatArray, IntArray, Kind, Query, SparseFeatures
 
 
 class Ridge(BaseRouter):
@@ -93,8 +93,12 @@ class Ridge(BaseRouter):
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
-        rows = self.vocabulary_.weigh(self._feature_embedder().features(texts, self.features))
-        out = np.empty((len(texts), len(self.means_)))
+        return self.scores_of_features(self._feature_embedder().features(texts, self.features))
+
+    def scores_of_features(self, features: SparseFeatures) -> FloatArray:
+        """(n, K), not clipped, from the embedder's sparse features."""
+        rows = self.vocabulary_.weigh(features)
+        out = np.empty((rows.n_rows, len(self.means_)))
         for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
             np.matmul(rows.values[start:end], self.weights_[rows.indices[start:end]], out=out[row])
         out += self.means_

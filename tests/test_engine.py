@@ -127,7 +127,23 @@ def test_two_refusals_are_the_requests_fault() -> None:
     with pytest.raises(AllAttemptsFailed) as caught:
         ask(make_engine(*models))
     assert sum(model.n_calls for model in models) == 2
-    assert caught.value.status == 400
+    assert (caught.value.status, caught.value.code) == (400, "provider_rejected")
+    assert caught.value.type == "invalid_request_error"
+    assert str(caught.value).count("bad schema") == 1
+
+
+def test_a_prompt_too_long_for_all_has_the_code_that_clients_branch_on() -> None:
+    with pytest.raises(AllAttemptsFailed) as caught:
+        ask(make_engine(FakeModel("a", ContextOverflow("8192 tokens", upstream_status=400))))
+    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.body()["error"]["code"] == "context_length_exceeded"
+
+
+def test_what_cannot_pass_is_not_tried_again() -> None:
+    model = FakeModel("a", ProviderUnavailable("no model file", is_retryable=False))
+    with pytest.raises(AllAttemptsFailed):
+        ask(make_engine(model, retries=3))
+    assert model.n_calls == 1
 
 
 def test_when_all_fail_the_error_says_how_and_is_recorded() -> None:

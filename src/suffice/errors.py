@@ -243,7 +243,7 @@ class ProviderError(SufficeError):
     status = 502
     type = "upstream_error"
     code = "provider_error"
-    is_retryable: ClassVar[bool] = False
+    is_retryable: bool = False
 
     def __init__(
         self,
@@ -252,8 +252,11 @@ class ProviderError(SufficeError):
         candidate: str = "",
         upstream_status: int | None = None,
         retry_after_s: float | None = None,
+        is_retryable: bool | None = None,
     ) -> None:
         super().__init__(f"{candidate}: {message}" if candidate else message)
+        if is_retryable is not None:
+            self.is_retryable = is_retryable
         self.candidate = candidate
         self.upstream_status = upstream_status
         self.retry_after_s = retry_after_s
@@ -298,14 +301,20 @@ class ProviderGarbage(ProviderError):
 
 
 class AllAttemptsFailed(SufficeError):
-    """Every ranked candidate failed; answered with the last failure's status."""
+    """Every ranked candidate failed; answered with the last failure's status.
+
+    Where that was a refusal, the request is at fault and the answer says so as the provider would.
+    """
 
     type = "upstream_error"
     code = "all_attempts_failed"
 
     def __init__(self, attempts: Sequence[Attempt], last: ProviderError) -> None:
-        tried = "; ".join(f"{attempt.candidate}: {attempt.error}" for attempt in attempts)
-        super().__init__(f"no candidate answered ({tried})")
+        is_refused = isinstance(last, ProviderRejected | ContextOverflow)
+        tried = dict.fromkeys((attempt.error or "").partition(": ")[2] for attempt in attempts)
+        super().__init__(str(last) if is_refused else f"no candidate answered ({'; '.join(tried)})")
         self.attempts = tuple(attempts)
         self.last = last
         self.status = last.status  # type: ignore[misc]  # the last failure's, per instance
+        if is_refused:
+            self.type, self.code = last.type, last.code  # type: ignore[misc]

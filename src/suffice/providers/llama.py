@@ -81,7 +81,8 @@ class LlamaServer:
         path = self.settings.path
         if not path.is_file():
             raise ProviderUnavailable(
-                f"no model file at {path}: run `suffice pull {path.stem}`, or set `path` to a GGUF file"
+                f"no model file at {path}: run `suffice pull {path.stem}`, or set `path` to a GGUF file",
+                is_retryable=False,
             )
         with _LOADING:
             others = _native_threads()
@@ -89,7 +90,7 @@ class LlamaServer:
                 self._server = _open(self.settings)
             except (RuntimeError, ValueError) as error:
                 raise ProviderUnavailable(
-                    f"llama.cpp cannot load {path}: {error}; wanted a GGUF file"
+                    f"llama.cpp cannot load {path}: {error}; wanted a GGUF file", is_retryable=False
                 ) from error
             python = {thread.native_id for thread in threading.enumerate()}
             self._threads = _native_threads() - others - python

@@ -197,7 +197,7 @@ class LocalModel:
         except (ValueError, RuntimeError) as error:
             raise ProviderRejected(str(error), candidate=name) from error
         except ProviderUnavailable as error:
-            raise ProviderUnavailable(str(error), candidate=name) from error
+            raise ProviderUnavailable(str(error), candidate=name, is_retryable=error.is_retryable) from error
         finally:
             call.cancel()
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -827,13 +827,18 @@ serve(application, "127.0.0.1", 0, workers=int(sys.argv[1]), limits=Limits(grace
 """
 
 
-def started(*arguments: str) -> "subprocess.Popen[str]":
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
     source = Path(__file__).parent.parent / "src"
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONWARNINGS": "default"}
-    return subprocess.Popen(
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def fetch(port: int, path: str = "/") -> bytes:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from suffice.engine import CLIENT_GONE, Engine
@@ -23,17 +23,15 @@ from suffice.errors import (
     SufficeError,
     Unauthorized,
 )
-from suffice.gateway.auth import Doorman
+from suffice.gateway.auth import Access, Doorman
 from suffice.gateway.call import Call, until_gone
 from suffice.gateway.exchange import ClientGone, Receive, Scope, Send, describe
 from suffice.gateway.metrics import Metrics
-from suffice.gateway.requests import CANCELS
-from suffice.gateway.routes import Route, find
+from suffice.gateway.routes import Handler, Route, find
 from suffice.gateway.wire import Header
 from suffice.types import Caller
 
 MAX_IN_FLIGHT: Final = 2048
-_UNKNOWN: Final = "unknown"
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -89,14 +87,68 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
-        if scope["type"] == "http":
-            await self._http(Call(scope, receive, send))
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            raise NotImplementedError(f"{scope['type']!r} is not spoken here")
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        call = Call(scope, receive, send)
+        metrics = self.metrics
+        metrics.in_flight += 1
+        route = None
+        try:
+            route = find(call.path)
+            handler = self._admit(route, call)
+            if call.is_ours:
+                await handler(self, call)
+            else:
+                await until_gone(handler(self, call), call)
+        except Exception as error:
+            await self._fail(call, route, error)
+        except asyncio.CancelledError:
+            if not call.is_started:
+                metrics.refused(_name(route), CLIENT_GONE)
+            raise
+        finally:
+            metrics.in_flight -= 1
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    def _admit(self, route: Route | None, call: Call) -> Handler:
+        """What answers the call, once it is clear that the caller may ask for it."""
+        if route is None:
+            raise NotFound("there is nothing here; the API is at /v1/chat/completions")
+        handler = route.handlers.get(call.method)
+        if handler is None:
+            raise MethodNotAllowed(f"{call.method} is not answered here; use {route.allowed}")
+        doorman = self._doorman
+        assert doorman is not None, "the server did not run the lifespan protocol"
+        if route.access is not Access.OPEN and call.method != "OPTIONS":
+            call.caller = doorman.admit(route.access, call.headers)
+        if self.metrics.in_flight > self._max_in_flight:
+            raise Overloaded(f"more than {self._max_in_flight} requests are being answered; try again soon")
+        return handler
+
+    async def _fail(self, call: Call, route: Route | None, error: Exception) -> None:
+        """Answer an error in OpenAI's shape, if nothing was answered yet."""
+        if isinstance(error, ClientGone):
+            raise error
+        if isinstance(error, RecursionError):
+            error = InvalidRequest("the body is nested too deeply; send flatter JSON")
+        elif not isinstance(error, SufficeError):
+            # The message of an unforeseen error may hold a secret: its type and place do not.
+            _log.error("%s failed: %s", _name(route), describe(error))
+            error = SufficeError("the gateway failed; its log says where")
+        elif error.status >= 500:
+            _log.warning("%s: %s %d %s", error.record_id or "-", _name(route), error.status, error.code)
+        assert isinstance(error, SufficeError)
+        if error.record_id is None:
+            self.metrics.refused(_name(route), error.status)
+        else:
+            self.metrics.failed(error.status, getattr(error, "attempts", ()))
+        if not call.is_started:
+            await call.fail(error, _error_headers(error, route))
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start-up and shutdown."""
+        if scope["type"] != "lifespan":
+            raise NotImplementedError(f"{scope['type']!r} is not spoken here")
         await receive()
         try:
             await self.startup()
@@ -113,58 +165,10 @@ class Gateway:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _http(self, call: Call) -> None:
-        route = find(call.path)
-        name = route.name if route is not None else _UNKNOWN
-        self.metrics.in_flight += 1
-        try:
-            await self._route(route, call)
-        except ClientGone:
-            raise
-        except SufficeError as error:
-            await self._fail(call, name, error, _error_headers(error, route))
-        except RecursionError:
-            await self._fail(call, name, InvalidRequest("the body is nested too deeply; send flatter JSON"))
-        except Exception as error:
-            # The message of an unforeseen error may hold a secret: its type and place do not.
-            _log.error("%s failed: %s", name, describe(error))
-            await self._fail(call, name, SufficeError("the gateway failed; its log says where"))
-        except asyncio.CancelledError:
-            if not call.is_started:
-                self.metrics.refused(name, CLIENT_GONE)
-            raise
-        finally:
-            self.metrics.in_flight -= 1
 
-    async def _route(self, route: Route | None, call: Call) -> None:
-        if route is None:
-            raise NotFound("there is nothing here; the API is at /v1/chat/completions")
-        handler = route.handlers.get("GET" if call.method == "HEAD" else call.method)
-        if handler is None:
-            if call.method == "OPTIONS":
-                await call.reply(200, b"", [(b"allow", route.allowed.encode())])
-                return
-            raise MethodNotAllowed(f"{call.method} is not answered here; use {route.allowed}")
-        assert self._doorman is not None, "the server did not run the lifespan protocol"
-        call.caller = self._doorman.admit(route.access, call.headers)
-        if self.metrics.in_flight > self._max_in_flight:
-            raise Overloaded(f"more than {self._max_in_flight} requests are being answered; try again soon")
-        if CANCELS in call.scope.get("extensions", ()):
-            await handler(self, call)
-        else:
-            await until_gone(handler(self, call), call)
-
-    async def _fail(
-        self, call: Call, route: str, error: SufficeError, headers: Sequence[Header] = ()
-    ) -> None:
-        if error.record_id is None:
-            self.metrics.refused(route, error.status)
-        else:
-            self.metrics.failed(error.status, getattr(error, "attempts", ()))
-        if error.status >= 500:
-            _log.warning("%s: %s %d %s", error.record_id or "-", route, error.status, error.code)
-        if not call.is_started:
-            await call.fail(error, headers)
+def _name(route: Route | None) -> str:
+    """For metrics and the log."""
+    return route.name if route is not None else "unknown"
 
 
 def _error_headers(error: SufficeError, route: Route | None) -> list[Header]:

@@ -10,19 +10,21 @@ import enum
 import re
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from suffice.errors import Forbidden, StoreError, Unauthorized
 from suffice.protocols import Store
-from suffice.store.keys import MARK, digest
+from suffice.store.keys import MARK
 from suffice.types import Caller
 
 TTL_S: Final = 0.5
 """How long a found key is trusted without asking the store: a revocation takes that long at most."""
 STALE_S: Final = 60.0
 """How long a found key is trusted while the store does not answer."""
+_MARK: Final = MARK.encode()
 _MAX_CACHED: Final = 10_000
 _LOOPBACK: Final = re.compile(r"localhost\.?|127(\.\d{1,3}){3}|\[::1\]|::1")
 _FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
@@ -75,18 +77,16 @@ class Doorman:
         Forbidden
             With a key that is not enough, or from a web page of elsewhere.
         """
-        if access is Access.OPEN:
+        if access is Access.CALLER:
+            if self._demands_key or not self._is_loopback or self._is_addressed(headers):
+                return self._holder(headers).caller
+            if not _is_from_here(headers):
+                raise Forbidden(
+                    "a gateway without keys answers this machine only, and no web page of elsewhere: "
+                    "make a key with `suffice keys`"
+                )
             return self._keyless
-        if access is Access.OPERATOR:
-            return self._operator(headers)
-        if self._needs_key() or _bearer(headers).startswith(MARK):
-            return self._holder(headers).caller
-        if not _is_from_here(headers):
-            raise Forbidden(
-                "a gateway without keys answers this machine only, and no web page of elsewhere: "
-                "make a key with `suffice keys`"
-            )
-        return self._keyless
+        return self._operator(headers) if access is Access.OPERATOR else self._keyless
 
     def _operator(self, headers: Headers) -> Caller:
         is_local = self._is_loopback and _is_from_here(headers)
@@ -101,11 +101,14 @@ class Doorman:
         secret = _bearer(headers)
         if not secret:
             raise Unauthorized("no API key was given; send it as `Authorization: Bearer sk-suffice-...`")
-        hashed = digest(secret)
-        now = time.monotonic()
+        hashed = sha256(secret).digest()
         known = self._known.get(hashed)
-        if known is not None and now - known.seen_at < TTL_S:
+        if known is not None and time.monotonic() - known.seen_at < TTL_S:
             return known
+        return self._look_up(hashed, known)
+
+    def _look_up(self, hashed: bytes, known: _Known | None) -> _Known:
+        now = time.monotonic()
         try:
             key = self._store.key_by_digest(hashed)
         except StoreError:
@@ -121,8 +124,9 @@ class Doorman:
         known = self._known[hashed] = _Known(caller, key.is_admin, now)
         return known
 
-    def _needs_key(self) -> bool:
-        if not self._is_loopback or self._demands_key:
+    def _is_addressed(self, headers: Headers) -> bool:
+        """Whether a gateway on loopback must look at the key: some were made, or this request brings one."""
+        if _bearer(headers).startswith(_MARK):
             return True
         if self._demands_key is False:
             return False
@@ -138,9 +142,13 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def _bearer(headers: Headers) -> str:
-    scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-    return secret.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+def _bearer(headers: Headers) -> bytes:
+    """The secret of `Authorization: Bearer SECRET`; empty if there is none."""
+    given = headers.get(b"authorization", b"")
+    if given.startswith(b"Bearer "):
+        return given[7:]
+    scheme, _, secret = given.partition(b" ")
+    return secret.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _is_from_here(headers: Headers) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from suffice.errors import InvalidRequest, RequestTooLarge, SufficeError
 from suffice.gateway.exchange import ClientGone, Receive, Scope, Send
+from suffice.gateway.requests import CANCELS
 from suffice.gateway.wire import JSON_TYPE, Header, error_body
 from suffice.types import Caller
 
@@ -19,18 +20,21 @@ _NO_STORE: Final[Header] = (b"cache-control", b"no-store")
 class Call:
     """A request to a route and the way back."""
 
-    __slots__ = ("caller", "headers", "is_started", "method", "path", "read", "receive", "scope", "send")
+    is_started = False
+    read: asyncio.Event | None = None
+    """Set once the body is read, if somebody wants to know."""
+    caller = Caller()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scope, self.receive, self.send = scope, receive, send
+        self.receive = receive
+        self.send = send
         self.method: str = scope["method"]
-        self.path = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
+        raw: bytes | None = scope.get("raw_path")
+        self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
         """As it came: a route is found by its exact bytes, never by a decoded form of them."""
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        self.caller = Caller()
-        self.is_started = False
-        self.read: asyncio.Event | None = None
-        """Set once the body is read, if somebody wants to know."""
+        self.is_ours = CANCELS in scope.get("extensions", ())
+        """Served by this package's server: it writes lengths itself, and cancels when the client goes."""
 
     async def body(self, limit: int) -> bytes:
         """All of the request's body.
@@ -42,10 +46,10 @@ class Call:
         InvalidRequest
             If it is compressed.
         """
-        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+        if b"content-encoding" in self.headers and self.headers[b"content-encoding"] != b"identity":
             raise InvalidRequest("compressed request bodies are not read; send the body as it is")
         message = await self.receive()
-        body = message.get("body", b"")
+        body: bytes = message.get("body", b"")
         if message.get("more_body"):
             parts, n_bytes = [body], len(body)
             while message.get("more_body") and n_bytes <= limit:
@@ -59,7 +63,7 @@ class Call:
             raise RequestTooLarge(f"the body exceeds {limit} bytes; send a smaller request")
         if self.read is not None:
             self.read.set()
-        return bytes(body)
+        return body
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """The head of a response; its body follows in pieces."""
@@ -69,8 +73,9 @@ class Call:
     async def reply(self, status: int, body: bytes, headers: Sequence[Header] = (JSON_TYPE,)) -> None:
         """A whole response."""
         self.is_started = True
-        framed = [*headers, (b"content-length", b"%d" % len(body))]
-        await self.send({"type": "http.response.start", "status": status, "headers": framed})
+        if not self.is_ours:
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
     async def json(self, value: Any) -> None:

@@ -64,8 +64,12 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._write = self._transport.write
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-        self._local = (str(local[0]), int(local[1])) if isinstance(local, tuple) else None
+        self.ends = {
+            "client": (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None,
+            "server": (str(local[0]), int(local[1])) if isinstance(local, tuple) else None,
+            "scheme": self.server.scheme,
+        }
+        """What every scope of this connection holds."""
         self.server.joined(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -127,8 +131,6 @@ class Connection(asyncio.Protocol):
 
     def arrived(self, exchange: Exchange) -> None:
         """The head of a request is there."""
-        scope = exchange.scope
-        scope["client"], scope["server"], scope["scheme"] = self._client, self._local, self.server.scheme
         if self._active is None:
             self._start(exchange)
         else:

@@ -6,14 +6,14 @@ never decide is refused by name: addresses, keys and headers of an upstream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from suffice.engine import Request
 from suffice.errors import InvalidRequest
-from suffice.types import Caller, Options, Query
+from suffice.types import Caller, Options, Query, content_text
 
 FORBIDDEN: Final = frozenset(
     spelling
@@ -34,17 +34,16 @@ FORBIDDEN: Final = frozenset(
 )  # fmt: skip
 """Names that steer the call itself in one client library or gateway or another, in their usual spellings."""
 
-SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "messages", "prediction"})
-"""Where names are the user's own: a tool may well take an argument called `headers`. Nothing in them is
-read as a setting by any provider; of messages, the fields of each message and part are searched."""
-
-T = TypeVar("T")
+SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "prediction"})
+"""Where names are the user's own: a tool may well take an argument called `headers`, and no provider reads
+a setting there. Everywhere else objects are searched, however deep; of messages, each message and part."""
 
 _LONGEST_NAME: Final = 256
 _MOST_TAGS: Final = 32
-_COUNTS: Final = ("n", "max_tokens", "max_completion_tokens")
 _IMAGE_PARTS: Final = frozenset({"image_url", "input_image", "image"})
 _JSON_FORMATS: Final = frozenset({"json_object", "json_schema"})
+_NOTHING: Final[frozenset[str]] = frozenset()
+_NO_METADATA: Final[dict[str, Any]] = {}
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -95,32 +94,37 @@ def read_chat(body: bytes, headers: Mapping[bytes, bytes], caller: Caller) -> Re
         With the field at fault as `param`.
     """
     fields = read_object(body)
-    _refuse_settings(fields)
-    model = fields.pop("model", None)
+    _check_names(fields, "")
+    messages, model = fields.pop("messages", None), fields.pop("model", None)
     if not isinstance(model, str) or not 0 < len(model) <= _LONGEST_NAME:
         raise InvalidRequest("`model` must name a candidate, or be auto or auto:NAME", param="model")
-    messages = fields.pop("messages", None)
-    has_images = _check_messages(messages)
-    is_stream = _optional(fields, "stream", bool, "true or false") or False
-    for name in _COUNTS:
-        _check_count(fields.get(name), name)
-    metadata = _optional(fields, "metadata", dict, "an object") or {}
-    query = Query.from_messages(
-        messages,
-        user=_optional(fields, "user", str, "text"),
+    text, has_images = _read_messages(messages)
+    needs = {"vision"} if has_images else None
+    for name, value in fields.items():
+        read = _READERS.get(name)
+        if read is not None:
+            need = read(name, value)
+            if need:
+                needs = {need, *(needs or ())}
+        kind = type(value)
+        if (kind is dict or kind is list) and name not in SCHEMAS:
+            _check_below(value, name)
+    metadata = fields.get("metadata") or _NO_METADATA
+    query = Query(
+        text=text,
+        messages=messages,
+        user=fields.get("user"),
         session=_session(headers, metadata),
         tags=_tags(headers, metadata),
-        needs=_needs(fields, has_images=has_images),
+        needs=frozenset(needs) if needs else _NOTHING,
     )
-    options = Options(fields=fields)
-    return Request(query=query, model=model, options=options, caller=caller, is_stream=is_stream)
-
-
-def _refuse_settings(fields: Mapping[str, Any]) -> None:
-    _check_names(fields, "")
-    for name, value in fields.items():
-        if isinstance(value, dict | list) and name not in SCHEMAS:
-            _check_below(value, name)
+    return Request(
+        query=query,
+        model=model,
+        options=Options(fields=fields),
+        caller=caller,
+        is_stream=fields.get("stream") or False,
+    )
 
 
 def _check_names(fields: Mapping[str, Any], where: str) -> None:
@@ -145,25 +149,30 @@ def _check_below(value: Any, where: str) -> None:
             stack.extend(value)
 
 
-def _check_messages(messages: Any) -> bool:
-    """Whether there are images in them."""
+def _read_messages(messages: Any) -> tuple[str, bool]:
+    """The text that routers see, that of the last user message, and whether there are images."""
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("`messages` must be a list with at least one message", param="messages")
-    has_images = False
+    has_images, has_user, said = False, False, None
     for position, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidRequest("a message must be an object", param=f"messages[{position}]")
-        if not isinstance(message.get("role"), str):
+        role, content = message.get("role"), message.get("content")
+        if not isinstance(role, str):
             raise InvalidRequest("a message needs a `role`", param=f"messages[{position}].role")
-        _check_names(message, f"messages[{position}]")
-        content = message.get("content")
+        if not FORBIDDEN.isdisjoint(message):
+            _check_names(message, f"messages[{position}]")
         if isinstance(content, list):
             has_images |= _check_parts(content, position)
         elif content is not None and not isinstance(content, str):
             raise InvalidRequest(
                 "`content` must be text, a list of parts, or null", param=f"messages[{position}].content"
             )
-    return has_images
+        if role == "user":
+            said, has_user = content, True
+    if not has_user:
+        said = messages[-1].get("content")
+    return said if isinstance(said, str) else content_text(said), has_images
 
 
 def _check_parts(parts: list[Any], position: int) -> bool:
@@ -178,16 +187,53 @@ def _check_parts(parts: list[Any], position: int) -> bool:
     return has_images
 
 
-def _optional(fields: Mapping[str, Any], name: str, kind: type[T], wanted: str) -> T | None:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, kind):
-        raise InvalidRequest(f"`{name}` must be {wanted}, not {type(value).__name__}", param=name)
-    return value
+def _check_flag(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(name, value, "true or false")
 
 
-def _check_count(value: Any, name: str) -> None:
+def _check_text(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise _wrong(name, value, "text")
+
+
+def _check_object(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, dict):
+        raise _wrong(name, value, "an object")
+
+
+def _check_count(name: str, value: Any) -> None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise InvalidRequest(f"`{name}` must be a whole number of at least 1", param=name)
+
+
+def _need_tools(name: str, value: Any) -> str | None:
+    return "tools" if value else None
+
+
+def _need_json(name: str, value: Any) -> str | None:
+    _check_object(name, value)
+    kind = value.get("type") if value else None
+    return "json" if isinstance(kind, str) and kind in _JSON_FORMATS else None
+
+
+def _wrong(name: str, value: Any, wanted: str) -> InvalidRequest:
+    return InvalidRequest(f"`{name}` must be {wanted}, not {type(value).__name__}", param=name)
+
+
+_READERS: Final[Mapping[str, Callable[[str, Any], str | None]]] = {
+    "stream": _check_flag,
+    "user": _check_text,
+    "metadata": _check_object,
+    "stream_options": _check_object,
+    "n": _check_count,
+    "max_tokens": _check_count,
+    "max_completion_tokens": _check_count,
+    "tools": _need_tools,
+    "functions": _need_tools,
+    "response_format": _need_json,
+}
+"""What is looked at: each checks its field, and may name a capability without which there is no answer."""
 
 
 def _session(headers: Mapping[bytes, bytes], metadata: Mapping[str, Any]) -> str | None:
@@ -199,22 +245,11 @@ def _session(headers: Mapping[bytes, bytes], metadata: Mapping[str, Any]) -> str
 def _tags(headers: Mapping[bytes, bytes], metadata: Mapping[str, Any]) -> tuple[str, ...]:
     given = headers.get(b"x-suffice-tags")
     tags: Any = metadata.get("tags") if given is None else given.decode("latin-1")
+    if not tags:
+        return ()
     if isinstance(tags, str):
         tags = tags.split(",")
     if not isinstance(tags, list):
         return ()
     found = (tag.strip()[:_LONGEST_NAME] for tag in tags if isinstance(tag, str))
     return tuple(filter(None, found))[:_MOST_TAGS]
-
-
-def _needs(fields: Mapping[str, Any], *, has_images: bool) -> frozenset[str]:
-    needs = set()
-    if fields.get("tools") or fields.get("functions"):
-        needs.add("tools")
-    if has_images:
-        needs.add("vision")
-    wanted = fields.get("response_format")
-    kind = wanted.get("type") if isinstance(wanted, dict) else None
-    if isinstance(kind, str) and kind in _JSON_FORMATS:
-        needs.add("json")
-    return frozenset(needs)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import operator
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from suffice.errors import Overloaded, SufficeError
-from suffice.gateway.wire import CONTINUE, LAST_CHUNK, STATUS_LINES, chunk, header_block, refusal
+from suffice.gateway.wire import CONTINUE, LAST_CHUNK, STATUS_LINES, Header, chunk, header_block, refusal
 
 if TYPE_CHECKING:
     from suffice.gateway.connection import Connection
@@ -24,6 +25,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BODY_HIGH_WATER: Final = 65_536
 _BODILESS: Final = frozenset({204, 304})
+_OURS: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""Response headers that the server writes."""
+_name: Final = operator.itemgetter(0)
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -145,21 +149,16 @@ class Exchange:
 
     def _open(self, head: Message, body: bytes, more: bool) -> bytes:
         """The head, with as much of the body as is there."""
-        status, headers, scope, connection = (
-            head["status"],
-            head.get("headers", ()),
-            self.scope,
-            self.connection,
-        )
+        status, headers, scope = head["status"], head.get("headers", ()), self.scope
+        connection = self.connection
         if not self.is_complete or (connection.is_draining and connection.is_last()):
             self.keeps_alive = False
-        fields = dict(headers)
-        if b"connection" in fields or b"transfer-encoding" in fields:  # not the application's to say
-            headers = [each for each in headers if each[0] not in {b"connection", b"transfer-encoding"}]
+        if not _OURS.isdisjoint(map(_name, headers)):
+            headers = self._heed(headers)
         if status in _BODILESS or scope["method"] == "HEAD":
             self._is_bodiless = True
         is_old = scope["http_version"] == "1.0"
-        framing = self._framing(fields.get(b"content-length"), len(body), status, more, is_old)
+        framing = self._framing(len(body), status, more, is_old)
         if not self.keeps_alive:
             framing += b"connection: close\r\n"
         elif is_old:
@@ -170,21 +169,29 @@ class Exchange:
         self.is_started = True
         return opened
 
-    def _framing(self, declared: bytes | None, n_bytes: int, status: int, more: bool, is_old: bool) -> bytes:
-        """How the client will know where the body ends, unless the application said so."""
-        if declared is not None:
-            self._left = int(declared)
-        elif status in _BODILESS:
-            pass
-        elif not more:
-            self._left = n_bytes
-            return b"content-length: %d\r\n" % n_bytes
-        elif is_old:
-            self.keeps_alive = False
-        else:
+    def _heed(self, headers: Iterable[Header]) -> list[Header]:
+        """The headers without those that are the server's to write; takes the length from them."""
+        kept = []
+        for header in headers:
+            if header[0] == b"content-length":
+                self._left = int(header[1])
+            elif header[0] not in _OURS:
+                kept.append(header)
+        return kept
+
+    def _framing(self, n_bytes: int, status: int, more: bool, is_old: bool) -> bytes:
+        """How the client will know where the body ends."""
+        if status in _BODILESS:
+            return b""
+        if self._left is None and more:
+            if is_old:
+                self.keeps_alive = False
+                return b""
             self._is_chunked = True
             return b"transfer-encoding: chunked\r\n"
-        return b""
+        if self._left is None:
+            self._left = n_bytes
+        return b"content-length: %d\r\n" % self._left
 
     def _frame(self, body: bytes, more: bool) -> bytes:
         if self._is_chunked and not self._is_bodiless:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from suffice.types import Attempt, Record
@@ -59,26 +60,27 @@ class Meter:
         self.first_token = Histogram(LATENCY_S)
         self.prompt_tokens = 0
         self.completion_tokens = 0
-        self.cost_usd = 0.0
-        self.baseline_usd = 0.0
+        self.cost_usd = Decimal(0)
+        self.baseline_usd = Decimal(0)
         self.unpriced = 0
         self.attempts_failed = 0
 
     def saw(self, record: Record) -> None:
-        status = record.status
+        status, usage = record.status, record.usage
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.latency.observe(record.latency_s)
         if record.first_token_s is not None:
             self.first_token.observe(record.first_token_s)
-        usage = record.usage
-        self.prompt_tokens += usage.prompt_tokens or 0
-        self.completion_tokens += usage.completion_tokens or 0
+        if usage.prompt_tokens is not None:
+            self.prompt_tokens += usage.prompt_tokens
+        if usage.completion_tokens is not None:
+            self.completion_tokens += usage.completion_tokens
         if record.cost_usd is not None:
-            self.cost_usd += float(record.cost_usd)
+            self.cost_usd += record.cost_usd
         elif status == 200:
             self.unpriced += 1
         if record.baseline_usd is not None:
-            self.baseline_usd += float(record.baseline_usd)
+            self.baseline_usd += record.baseline_usd
 
 
 class Metrics:
@@ -217,9 +219,10 @@ def _store_families(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str, I
     )
 
 
-def _line(name: str, labels: Labels, value: float) -> str:
+def _line(name: str, labels: Labels, value: float | Decimal) -> str:
     inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
-    return f"{name}{{{inside}}} {value!r}" if inside else f"{name} {value!r}"
+    shown = f"{value:f}" if isinstance(value, Decimal) else repr(value)
+    return f"{name}{{{inside}}} {shown}" if inside else f"{name} {shown}"
 
 
 def _escaped(text: str) -> str:

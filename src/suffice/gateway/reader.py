@@ -153,6 +153,7 @@ class Reader:
         except RequestError as error:
             self.refusal = error
             raise
+        scope.update(connection.ends)
         self.state = BODY
         self.received = self._raw = 0
         self._body_at = connection.server.now + self._limits.body_s

@@ -24,29 +24,41 @@ class Route(msgspec.Struct, frozen=True):
     """For metrics."""
     access: Access
     handlers: Mapping[str, Handler]
-    """By method; HEAD is answered as GET."""
+    """By method."""
 
     @property
     def allowed(self) -> str:
         """The Allow header."""
-        methods = [*self.handlers, "OPTIONS"]
-        if "GET" in self.handlers:
-            methods.insert(1, "HEAD")
-        return ", ".join(methods)
+        return ", ".join(self.handlers)
+
+
+async def _options(gateway: Gateway, call: Call) -> None:
+    """Which methods there are; says nothing that a browser of another site could use."""
+    route = find(call.path)
+    assert route is not None
+    await call.reply(200, b"", [(b"allow", route.allowed.encode())])
+
+
+def _get(handler: Handler) -> Mapping[str, Handler]:
+    return {"GET": handler, "HEAD": handler, "OPTIONS": _options}
+
+
+def _post(handler: Handler) -> Mapping[str, Handler]:
+    return {"POST": handler, "OPTIONS": _options}
 
 
 ROUTES: Final[Mapping[str, Route]] = {
-    "/v1/chat/completions": Route("chat", Access.CALLER, {"POST": chat.complete}),
-    "/v1/route": Route("route", Access.CALLER, {"POST": chat.decide}),
-    "/v1/feedback": Route("feedback", Access.CALLER, {"POST": feedback.give}),
-    "/v1/models": Route("models", Access.CALLER, {"GET": probes.models}),
-    "/health": Route("health", Access.OPEN, {"GET": probes.health}),
-    "/ready": Route("ready", Access.OPEN, {"GET": probes.ready}),
-    "/metrics": Route("metrics", Access.OPERATOR, {"GET": probes.metrics}),
+    "/v1/chat/completions": Route("chat", Access.CALLER, _post(chat.complete)),
+    "/v1/route": Route("route", Access.CALLER, _post(chat.decide)),
+    "/v1/feedback": Route("feedback", Access.CALLER, _post(feedback.give)),
+    "/v1/models": Route("models", Access.CALLER, _get(probes.models)),
+    "/health": Route("health", Access.OPEN, _get(probes.health)),
+    "/ready": Route("ready", Access.OPEN, _get(probes.ready)),
+    "/metrics": Route("metrics", Access.OPERATOR, _get(probes.metrics)),
 }
 """By exact path."""
 
-MODEL: Final = Route("model", Access.CALLER, {"GET": probes.model})
+MODEL: Final = Route("model", Access.CALLER, _get(probes.model))
 """The only route with something variable in it: `/v1/models/NAME`."""
 
 

@@ -253,3 +253,20 @@ class TestReports:
         assert (
             element("a", "x", class_="n", stroke_width=1 / 3) == '<a class="n" stroke-width="0.333333">x</a>'
         )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("kk=3", "router 'knn': unknown parameter 'kk'; known: k, pull, "),
+        ("embedder=foo", "router 'knn': unknown parameter 'embedder'; known: k, "),
+        ("name=foo", "router 'knn': unknown parameter 'name'; known: k, "),
+        ("k=abc", "router 'knn': k is 'abc', expected int | None; known: k, "),
+        ("k=1.5", "router 'knn': k is 1.5, expected int | None; known: k, "),
+        ("k=true", "router 'knn': k is True, expected int | None; known: k, "),
+    ],
+)
+def test_a_wrong_parameter_is_one_sentence(data: Path, tmp_path: Path, setting: str, said: str) -> None:
+    found = run("train", "knn", "--data", data, "--out", tmp_path / "r", "--set", setting)
+    assert isinstance(found.exception, ConfigError)
+    assert str(found.exception).startswith(said)

@@ -9,12 +9,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from suffice.errors import ConfigError, UnknownName
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Registry:
@@ -56,8 +60,87 @@ class Registry:
                 return point.load()
         raise UnknownName(self.kind, name, self.available())
 
+    def check(self, name: str, params: Mapping[str, Any], *, hidden: Collection[str] = ()) -> None:
+        """Whether the part's constructor takes these parameters, as far as its signature says.
+
+        Parameters
+        ----------
+        hidden : parameters that are not the user's to set
+
+        Raises
+        ------
+        ConfigError
+            Naming the parameter, its value and those there are.
+        """
+        cls = self.get(name)
+        signature = inspect.signature(cls).parameters
+        known = [key for key, one in signature.items() if one.kind in _NAMED and key not in hidden]
+        takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.values())
+        names = f"known: {', '.join(known)}" if known else "it takes none"
+        hints = _hints(cls)
+        for key, value in params.items():
+            if key not in known and not takes_any:
+                raise ConfigError(f"{self.kind} {name!r}: unknown parameter {key!r}; {names}")
+            if key in hints and not _fits(value, hints[key]):
+                wanted = signature[key].annotation
+                kind = wanted if isinstance(wanted, str) else inspect.formatannotation(wanted)
+                raise ConfigError(f"{self.kind} {name!r}: {key} is {value!r}, expected {kind}; {names}")
+        needed = [key for key in known if signature[key].default is inspect.Parameter.empty]
+        missing = [key for key in needed if key not in params]
+        if missing:
+            raise ConfigError(f"{self.kind} {name!r}: {', '.join(missing)} must be given; {names}")
+
+    def create(self, name: str, params: Mapping[str, Any], fixed: Mapping[str, Any] | None = None) -> Any:
+        """A part by name.
+
+        Parameters
+        ----------
+        params : the constructor's, as the user gave them
+        fixed : more of them, which the user cannot set
+
+        Raises
+        ------
+        ConfigError
+            If it takes no such parameter, or not that value, or lacks one.
+        """
+        fixed = fixed or {}
+        self.check(name, params, hidden=tuple(fixed))
+        try:
+            return self.get(name)(**params, **fixed)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{self.kind} {name!r} with {shown(params)}: {error}") from error
+
     def _entry_points(self) -> importlib.metadata.EntryPoints:
         return importlib.metadata.entry_points(group=self.group)
+
+
+def shown(params: Mapping[str, Any]) -> str:
+    """Parameters in an error: "k=3, pull=1.0"."""
+    return ", ".join(f"{key}={value!r}" for key, value in params.items()) or "no parameters"
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """The constructor's types, where they can be told."""
+    try:
+        return get_type_hints(cls.__init__)
+    except (NameError, TypeError, AttributeError):  # a plug-in's may exist for type checkers alone
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of that type; True for types that are not simple."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool, NoneType):
+        return isinstance(value, hint)
+    return True
 
 
 def _from_file(path: Path, attribute: str) -> Any:

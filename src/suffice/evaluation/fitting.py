@@ -8,9 +8,10 @@ from time import perf_counter
 from typing import Any
 
 from suffice import routers
-from suffice.errors import MissingDependency
+from suffice.errors import ConfigError, MissingDependency
 from suffice.outcomes import Outcomes
 from suffice.protocols import CostModel, Embedder, Router
+from suffice.registry import shown
 from suffice.types import FloatArray, Query
 
 
@@ -35,8 +36,11 @@ def fitted(
     ------
     MissingDependency
         If a library of the router's is not installed.
+    ConfigError
+        If the router cannot be made, or not be trained, with these parameters.
     """
     try:
+        routers.registry.check(name, params or {}, hidden=("embedder",))
         takes_seed = "seed" in inspect.signature(routers.get(name)).parameters
         given = {"seed": seed} if takes_seed else {}
         router = routers.create(name, embedder=embedder, **given | dict(params or {}))
@@ -44,6 +48,10 @@ def fitted(
         router.fit(train)
     except ImportError as error:
         raise MissingDependency(error.name or str(error), "all", f"the router {name!r}") from error
+    except (TypeError, ValueError) as error:
+        if not params:
+            raise
+        raise ConfigError(f"router {name!r} with {shown(params)}: {error}") from error
     return router, perf_counter() - start
 
 

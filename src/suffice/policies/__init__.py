@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from suffice.errors import ConfigError
 from suffice.policies.floor import Floor
 from suffice.policies.latency import Latency
 from suffice.policies.threshold import Threshold
@@ -42,10 +41,7 @@ def create(name: str, **params: Any) -> Policy:
     Raises
     ------
     ConfigError
-        If it has no such parameter, or lacks one.
+        If it has no such parameter, or not of that type, or lacks one.
     """
-    try:
-        policy: Policy = get(name)(**params)
-    except TypeError as error:
-        raise ConfigError(f"policy {name!r} with {sorted(params) or 'no parameters'}: {error}") from error
+    policy: Policy = registry.create(name, params)
     return policy

@@ -85,15 +85,11 @@ def create(name: str, embedder: Embedder | None = None, **params: Any) -> Any:
     Raises
     ------
     ConfigError
-        If the router has no such parameter.
+        If the router has no such parameter, or not of that type.
     """
-    cls = get(name)
-    if getattr(cls, "needs_embedder", False):
-        params["embedder"] = embedder if embedder is not None else _default_embedder()
-    try:
-        return cls(**params)
-    except TypeError as error:
-        raise ConfigError(f"router {name!r} with {sorted(params)}: {error}") from error
+    needs_embedder = getattr(get(name), "needs_embedder", False)
+    fixed = {"embedder": embedder if embedder is not None else _default_embedder()} if needs_embedder else {}
+    return registry.create(name, params, fixed)
 
 
 def untrained(name: str, candidates: Sequence[Candidate], **params: Any) -> Router:

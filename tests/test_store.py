@@ -239,7 +239,7 @@ def test_spend_groups_and_sums(store: Store) -> None:
     a = by_candidate["a"]
     assert (a.n_requests, a.n_failed, a.n_unpriced, a.cost_usd) == (2, 0, 1, "0.1")
     assert (a.baseline_usd, a.saving_usd, a.prompt_tokens, a.completion_tokens) == ("9.3", "0.2", 6, 0)
-    assert (by_candidate[""].n_failed, by_candidate[""].cost_usd) == (1, "0")
+    assert (by_candidate[""].n_failed, by_candidate[""].n_unpriced, by_candidate[""].cost_usd) == (1, 0, "0")
     assert [(spend.group, spend.n_requests) for spend in store.spend(by="day")] == [
         ("1970-01-01", 1),
         ("1970-01-02", 3),

@@ -16,16 +16,18 @@ def usd(amount: Decimal | float | str | None) -> str:
 
     Examples
     --------
-    >>> usd(0.00000853), usd(1.25), usd(0), usd(None)
-    ('$0.0000085', '$1.25', '$0', '?')
+    >>> usd(0.00000853), usd(1.25), usd(-0.5), usd(0), usd(None)
+    ('$0.0000085', '$1.25', '-$0.500', '$0', '?')
     """
     if amount is None:
         return UNKNOWN
     value = float(amount)
     if value == 0:
         return "$0"
-    if abs(value) >= 0.01:
-        return f"${value:,.2f}" if abs(value) >= 1 else f"${value:.3f}"
+    if value < 0:
+        return f"-{usd(-value)}"
+    if value >= 0.01:
+        return f"${value:,.2f}" if value >= 1 else f"${value:.3f}"
     return f"${Decimal(f'{value:.1e}'):f}"
 
 

@@ -59,7 +59,7 @@ def _spend(
 
 
 def _table(by: str, rows: list[Spend]) -> Table:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, caption="saved: (estimate)", caption_justify="left")
     for title in (
         by,
         "requests",
@@ -68,12 +68,12 @@ def _table(by: str, rows: list[Spend]) -> Table:
         "tokens in",
         "tokens out",
         "cost",
-        "saved (estimate)",
+        "saved",
     ):
         table.add_column(title, justify="left" if title == by else "right")
     for row in rows:
         table.add_row(
-            escape(row.group),
+            escape(row.group or ("nobody" if by == "candidate" else "")),
             *(f"{count:,}" for count in (row.n_requests, row.n_failed, row.n_unpriced)),
             f"{row.prompt_tokens:,}",
             f"{row.completion_tokens:,}",

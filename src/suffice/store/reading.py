@@ -52,14 +52,15 @@ def latest_feedback(connection: sqlite3.Connection, record_id: str, tenant: str 
 
 
 def spend_by(connection: sqlite3.Connection, by: str, tenant: str | None, since: float | None) -> list[Spend]:
-    """Dearest group first; days in their order.
+    """Dearest group first; days in their order. What nobody answered is not unpriced.
 
     Whole micro-dollars and the rest are summed apart: a sum of 64-bit pico-dollars would overflow at 9.2
     million USD.
     """
     group = _GROUP[by]
     found = connection.execute(
-        f"SELECT {group}, count(*), sum(status >= 400), sum(cost_pico IS NULL), "
+        f"SELECT {group}, count(*), sum(status >= 400), "
+        "sum(cost_pico IS NULL AND coalesce(candidate, '') != ''), "
         f"{_sum('cost_pico')}, {_sum('baseline_pico')}, "
         f"{_sum('cost_pico', 'baseline_pico')}, {_sum('baseline_pico', 'cost_pico')}, "
         "coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "

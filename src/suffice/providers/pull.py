@@ -111,12 +111,13 @@ def pull(
     """
     if name not in KNOWN:
         raise PullError(f"no local model is called {name!r}; known: {', '.join(KNOWN)}")
+    sources = _sources(source, file)
     known, path, report = KNOWN[name], model_file(name), progress or _silent
     if path.is_file() and _digest(path, known, report) == known.sha256:
         return _pulled(known, path, "present", [])
     path.parent.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
-    for one in _sources(source, file):
+    for one in sources:
         try:
             _fetch(one, known, path.with_suffix(".part"), file, report)
             _accept(path.with_suffix(".part"), path, known, report)
@@ -152,6 +153,8 @@ def _sources(source: str | None, file: Path | None) -> tuple[str, ...]:
     if file is not None or source == "file":
         if file is None or source not in (None, "file"):
             raise PullError("--file PATH goes with --source file, and with no other source")
+        if not file.is_file():
+            raise PullError(f"--file {file}: no such file")
         return ("file",)
     if source is not None:
         return (source,)

@@ -103,6 +103,19 @@ def test_spend_adds_up(filled: list[str]) -> None:
     assert run("spend", "--by", "colour").exit_code == 2
 
 
+def test_tables_fit_80_columns(filled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    key = rows("keys", "create", "--tenant", "a-rather-long-tenant", "--name", "some rather long name")["key"]
+    assert key["id"] in run("keys", "list").stdout
+    shown = run("records").stdout
+    assert all(record_id in shown for record_id in filled)
+    assert "nobody" in shown and "small" in shown
+    spent = run("spend")
+    assert "saved" in spent.stdout and "tokens out" in spent.stdout
+    assert "nobody" in spent.stdout
+    assert max(map(len, (shown + spent.stdout).splitlines())) <= 80
+
+
 def test_keys_live_from_making_to_revoking(filled: list[str]) -> None:
     made = rows("keys", "create", "--tenant", "acme", "--name", "first")
     assert made["secret"].startswith(made["key"]["prefix"])

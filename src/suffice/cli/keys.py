@@ -56,7 +56,10 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("id", "tenant", "name", "begins with", "made", "rights", "state", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("id", "tenant", "name", "begins with", "made", "rights", "state"):
+        width = max((len(key.id) for key in found), default=0) if title == "id" else None
+        table.add_column(title, no_wrap=title in ("id", "made"), min_width=width)
     for key in found:
         rights = [said for said, has in (("admin", key.is_admin), ("content kept", key.keep_content)) if has]
         table.add_row(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from suffice.catalogue import Catalogue
 
 _UNKNOWN = "[dim]unknown[/]"
+_COLUMNS = ("name", "provider", "model", "in $/M", "out $/M", "cached in", "context", "can", "source")
+_WIDE = 120
+"""Columns from which on there is room for all of these."""
 
 
 def register(app: typer.Typer) -> None:
@@ -117,21 +120,32 @@ def _text(value: Decimal | None) -> str | None:
 
 
 def _table(title: str, listed: Sequence[Candidate], *, is_panel: bool) -> Table:
-    table = Table(title=title, caption="prices in USD per million tokens", title_justify="left")
-    if is_panel:
-        table.add_column("name", style="bold", overflow="fold")
-    table.add_column("provider")
-    table.add_column("model", overflow="fold")
-    for name in ("in", "out", "cached in", "context"):
-        table.add_column(name, justify="right")
-    table.add_column("can")
-    table.add_column("source", style="dim")
+    is_wide = console.width >= _WIDE
+    caption = "prices in USD per million tokens" + ("" if is_wide else "; `--json` shows more")
+    table = Table(title=title, caption=caption, title_justify="left", box=None, pad_edge=False)
+    columns = [
+        name
+        for name in _COLUMNS
+        if (is_panel or name != "name")
+        and (is_wide or name not in ("provider", "cached in", "can", "source"))
+    ]
+    for name in columns:
+        is_number = name in ("in $/M", "out $/M", "cached in", "context")
+        table.add_column(
+            name,
+            style={"name": "bold", "source": "dim"}.get(name),
+            justify="right" if is_number else "left",
+            no_wrap=is_number,
+            overflow="fold",
+        )
     for candidate in listed:
-        table.add_row(*([escape(candidate.name)] if is_panel else []), *_cells(candidate))
+        cells = _cells(candidate)
+        table.add_row(*(cells[name] for name in columns))
     return table
 
 
-def _cells(candidate: Candidate) -> list[str]:
+def _cells(candidate: Candidate) -> dict[str, str]:
+    """Column -> text."""
     price = candidate.price
     rates = [price.input_usd_per_mtok, price.output_usd_per_mtok]
     shown = [_text(rate) or _UNKNOWN for rate in rates]
@@ -140,15 +154,17 @@ def _cells(candidate: Candidate) -> list[str]:
     if price.tiers:
         shown = [f"{rate}+" for rate in shown]
     window = candidate.context_window
-    return [
-        escape(candidate.provider),
-        escape(candidate.model),
-        *shown,
-        _text(price.cached_input_usd_per_mtok) or "",
-        _UNKNOWN if window is None else f"{window:,}",
-        " ".join(sorted(candidate.capabilities - {"streaming"})) or _UNKNOWN,
-        escape(" ".join(part for part in (price.source, price.as_of) if part)),
-    ]
+    return {
+        "name": escape(candidate.name),
+        "provider": escape(candidate.provider),
+        "model": escape(candidate.model),
+        "in $/M": shown[0],
+        "out $/M": shown[1],
+        "cached in": _text(price.cached_input_usd_per_mtok) or "",
+        "context": _UNKNOWN if window is None else f"{window:,}",
+        "can": " ".join(sorted(candidate.capabilities - {"streaming"})) or _UNKNOWN,
+        "source": escape(" ".join(part for part in (price.source, price.as_of) if part)),
+    }
 
 
 def _remarks(listed: Sequence[Candidate]) -> Iterable[str]:

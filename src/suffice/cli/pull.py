@@ -85,8 +85,11 @@ def _list(as_json: bool) -> None:
     if as_json:
         print_json({"models": rows})
         return
-    table = Table("name", "model", "size", "licence", "here")
+    table = Table("name", "model", "size", "licence", "here", box=None, pad_edge=False)
     for row in rows:
         size = f"{row['n_bytes'] / 1e6:,.0f} MB"
-        table.add_row(row["name"], row["model"], size, row["license"], row["path"] or "no")
+        table.add_row(row["name"], row["model"], size, row["license"], "yes" if row["path"] else "no")
     console.print(table)
+    for row in rows:
+        if row["path"]:
+            console.print(f"{row['name']}: {row['path']}", highlight=False, markup=False, soft_wrap=True)

@@ -18,6 +18,9 @@ from suffice.errors import NotFound
 from suffice.protocols import Store
 from suffice.types import Feedback, Record
 
+_WIDE = 100
+"""Columns from which on there is room for the latency and the model asked for."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -48,23 +51,20 @@ def _records(
 
 
 def _table(records: list[Record]) -> Table:
+    is_wide = console.width >= _WIDE
     table = Table(box=None, pad_edge=False)
-    for title in ("time", "id", "model", "cost", "latency", "status"):
+    for title in ("time", "id", "model", "cost", *(["latency"] if is_wide else []), "status"):
         right = title in ("cost", "latency")
-        table.add_column(
-            title,
-            justify="right" if right else "left",
-            no_wrap=title != "model",
-            min_width=len(records[0].id) if title == "id" else None,
-        )
+        width = {"id": len(records[0].id), "model": 12}.get(title)
+        table.add_column(title, justify="right" if right else "left", no_wrap=True, min_width=width)
     for record in records:
         asked, answered = record.requested_model, record.candidate or "nobody"
         table.add_row(
             _clock(record.created_at)[5:16],
             record.id,
-            escape(answered if asked == answered else f"{asked} > {answered}"),
+            escape(f"{asked} > {answered}" if is_wide and asked != answered else answered),
             usd(record.cost_usd) + ("~" if record.is_estimate else ""),
-            seconds(record.latency_s),
+            *([seconds(record.latency_s)] if is_wide else []),
             "[green]ok[/]" if record.error is None else f"[red]{record.status}[/]",
         )
     return table

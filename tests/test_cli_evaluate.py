@@ -52,7 +52,7 @@ def run(*arguments: object) -> Any:
 
 class TestEvaluate:
     def test_split_table_json_and_page(self, data: Path, tmp_path: Path) -> None:
-        figures, html = tmp_path / "out" / "figures.json", tmp_path / "page.html"
+        figures, html = tmp_path / "figures.json", tmp_path / "page.html"
         found = run(
             "evaluate", "--data", data, "--routers", "random,strongest", "--json", figures, "--html", html
         )
@@ -144,6 +144,13 @@ class TestEvaluate:
     def test_errors_are_ours(self, data: Path) -> None:
         assert isinstance(run("evaluate", "--data", "nowhere.csv").exception, DataError)
         assert isinstance(run("evaluate", "--data", data, "--models", "huge").exception, UnknownModel)
+
+    @pytest.mark.parametrize("option", ["--json", "--html"])
+    def test_no_directory_is_made(self, data: Path, tmp_path: Path, option: str) -> None:
+        found = run("evaluate", "--data", data, option, tmp_path / "none" / "f")
+        assert isinstance(found.exception, ConfigError)
+        assert "does not exist" in str(found.exception)
+        assert not (tmp_path / "none").exists()
 
     def test_nothing_is_left_of_a_broken_write(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text("before")

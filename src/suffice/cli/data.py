@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from suffice.errors import ConfigError
+
 if TYPE_CHECKING:
     from suffice.outcomes import Outcomes
 
@@ -70,9 +72,14 @@ def json_value(text: str) -> Any:
         return text
 
 
+def check_parent(path: Path | None, option: str) -> None:
+    """Refuse a file whose directory does not exist, before any work is done."""
+    if path is not None and not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: the directory {path.parent} does not exist")
+
+
 def write_atomically(path: Path, content: str) -> None:
     """The whole file or none of it, whenever the command is stopped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -19,6 +19,7 @@ from suffice.cli.data import (
     ModelsOption,
     PricesOption,
     WhereOption,
+    check_parent,
     read_models,
     read_outcomes,
     write_atomically,
@@ -54,6 +55,8 @@ def _evaluate(
     from suffice.catalogue import read_prices
     from suffice.evaluation import evaluate_seeds, resolve
 
+    check_parent(json_file, "--json")
+    check_parent(html, "--html")
     first, second = _files(train, test, data, split)
     source = read_outcomes(first, where, arm, aggregate)
     held: Outcomes | float = split if second is None else read_outcomes(second, where, arm, aggregate)

@@ -2,9 +2,9 @@
 
     PYTHONPATH=src python benchmarks/gateway/run.py [--gateways nginx,suffice] [--seconds 3] [--rounds 3]
 
-The gateway runs alone on one core; the mock provider and the load share another. Instructions per request
+The gateway runs alone on one core; the mock provider and the clients share another. Instructions per request
 (perf, user and kernel, all threads) do not depend on what else the machine does; where it counts none, CPU
-time does duty, which does a little. Read the latencies on a quiet machine only.
+time does duty, which does. Read the latencies on a quiet machine only.
 """
 
 import argparse
@@ -51,20 +51,37 @@ def request(cell: str, gateway: Gateway) -> str:
     )
 
 
-def load(cell: str, gateway: Gateway, port: int, concurrency: int, seconds: float) -> dict[str, Any]:
-    options = {
-        "port": port,
-        "request": request(cell, gateway),
-        "concurrency": concurrency,
-        "seconds": seconds,
-    }
-    command = [*pin(0), sys.executable, str(HERE / "load.py"), json.dumps(options)]
-    result: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    if result["failed"]:
-        raise RuntimeError(
-            f"{result['failed']} of {result['n']} requests failed; is the gateway set up right?"
-        )
-    return result
+class OtherSide:
+    """The process that holds the provider and the clients."""
+
+    def __init__(self) -> None:
+        self.upstream = free_port()
+        command = [*pin(0), sys.executable, str(HERE / "other_side.py"), str(self.upstream)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def load(
+        self, cell: str, gateway: Gateway, port: int, concurrency: int, seconds: float
+    ) -> dict[str, Any]:
+        """Run the clients; raises RuntimeError if a request failed."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        options = {
+            "port": port,
+            "request": request(cell, gateway),
+            "concurrency": concurrency,
+            "seconds": seconds,
+        }
+        self._process.stdin.write(json.dumps(options) + "\n")
+        self._process.stdin.flush()
+        result: dict[str, Any] = json.loads(self._process.stdout.readline())
+        if result["failed"]:
+            raise RuntimeError(
+                f"{result['failed']} of {result['n']} requests failed; is the gateway set up right?"
+            )
+        return result
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
 
 
 def pin(core: int) -> list[str]:
@@ -92,19 +109,19 @@ def start(command: list[str], port: int, core: int) -> "tuple[subprocess.Popen[b
     raise RuntimeError(f"{command[0]} ended with {process.returncode}")
 
 
-def measure(name: str, options: argparse.Namespace, upstream: int) -> list[dict[str, Any]]:
+def measure(name: str, options: argparse.Namespace, other: OtherSide) -> list[dict[str, Any]]:
     """One round of one gateway: a row for each cell."""
     gateway, port = GATEWAYS[name](), free_port()
     with tempfile.TemporaryDirectory() as folder:
-        process, start_s = start(gateway.start(Path(folder), port, upstream), port, core=1)
+        process, start_s = start(gateway.start(Path(folder), port, other.upstream), port, core=1)
         idle_mb = rss_mb(process.pid)
         rows = []
         try:
             for cell in gateway.cells:
-                load(cell, gateway, port, 16, 0.5)
-                alone = load(cell, gateway, port, 1, options.seconds / 2)
+                other.load(cell, gateway, port, 16, 0.5)
+                alone = other.load(cell, gateway, port, 1, options.seconds / 2)
                 with measured(process.pid, with_perf=options.perf) as spent:
-                    full = load(cell, gateway, port, 16, options.seconds)
+                    full = other.load(cell, gateway, port, 16, options.seconds)
                 rows.append(
                     {
                         "gateway": name,
@@ -127,14 +144,22 @@ def measure(name: str, options: argparse.Namespace, upstream: int) -> list[dict[
     return rows
 
 
-def medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """cell -> gateway -> column -> median over the rounds."""
+def typical(column: str, values: list[float | None]) -> float | None:
+    """The median over the rounds; of CPU time the least, since others on the machine can only add to it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return min(known) if column == "cpu_us" else statistics.median(known)
+
+
+def table_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """cell -> gateway -> column -> typical value."""
     table: dict[str, dict[str, dict[str, float | None]]] = {}
     for cell in dict.fromkeys(row["cell"] for row in rows):
         for gateway in dict.fromkeys(row["gateway"] for row in rows if row["cell"] == cell):
             own = [row for row in rows if row["cell"] == cell and row["gateway"] == gateway]
             table.setdefault(cell, {})[gateway] = {
-                column: None if own[0][column] is None else statistics.median(row[column] for row in own)
+                column: typical(column, [row[column] for row in own])
                 for column in own[0]
                 if column not in {"gateway", "cell"}
             }
@@ -177,19 +202,17 @@ def main() -> int:
     parser.add_argument("--json", help="write all rows to this file")
     options = parser.parse_args()
     options.perf = counts_instructions()
-    upstream = free_port()
-    mock, _ = start([sys.executable, str(HERE / "upstream.py"), str(upstream)], upstream, core=0)
+    other = OtherSide()
     rows: list[dict[str, Any]] = []
     try:
         for _ in range(options.rounds):
             for name in options.gateways.split(","):
-                rows += measure(name, options, upstream)
+                rows += measure(name, options, other)
     finally:
-        mock.terminate()
-        mock.wait(10)
+        other.close()
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1))
-    table, unit = medians(rows), "k_instructions" if options.perf else "cpu_us"
+    table, unit = table_of(rows), "k_instructions" if options.perf else "cpu_us"
     if not options.perf:
         print("this machine counts no instructions: CPU time instead")
     show(table, unit)

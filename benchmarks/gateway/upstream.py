@@ -5,10 +5,8 @@ python benchmarks/gateway/upstream.py PORT
 
 import asyncio
 import json
-import sys
 
 import httptools
-import uvloop
 
 N_CHUNKS = 50
 _USAGE = {"prompt_tokens": 60, "completion_tokens": 50, "total_tokens": 110}
@@ -87,12 +85,3 @@ class Upstream(asyncio.Protocol):
             loop.call_soon(self._say, loop, position + 1)
         else:
             self._transport.write(STREAM_END)
-
-
-async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024)
-    await server.serve_forever()
-
-
-if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))

@@ -1,25 +1,17 @@
-"""A closed loop of clients: each sends its next request when the last one is answered.
-
-    python benchmarks/gateway/load.py '{"port": 8080, "concurrency": 16, "seconds": 2, ...}'
-
-Prints {"n", "failed", "seconds", "p50_us", "p99_us"}; with `warm_up_s`, "go" stands on a line before.
-"""
+"""A closed loop of clients: each sends its next request when the last one is answered."""
 
 import asyncio
-import json
-import sys
 import time
 from typing import Any
 
 import httptools
-import uvloop
 
 
 class Client(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, request: bytes, loop: asyncio.AbstractEventLoop, until: float) -> None:
-        self._request, self._loop, self._until = request, loop, until
+        self._request, self._until = request, until
         self.latencies: list[float] = []
         self.n_failed = 0
         self.done = loop.create_future()
@@ -50,14 +42,14 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def load(port: int, request: bytes, concurrency: int, seconds: float) -> dict[str, Any]:
-    """Run the loop."""
+async def load(port: int, request: str, concurrency: int, seconds: float) -> dict[str, Any]:
+    """{"n", "failed", "seconds", "p50_us", "p99_us"} of so many clients for so long."""
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
     clients = []
     for _ in range(concurrency):
         _, client = await loop.create_connection(
-            lambda: Client(request, loop, start + seconds), "127.0.0.1", port
+            lambda: Client(request.encode(), loop, start + seconds), "127.0.0.1", port
         )
         clients.append(client)
     await asyncio.gather(*(client.done for client in clients))
@@ -72,9 +64,3 @@ async def load(port: int, request: bytes, concurrency: int, seconds: float) -> d
         "p50_us": 1e6 * latencies[len(latencies) // 2],
         "p99_us": 1e6 * latencies[int(len(latencies) * 0.99)],
     }
-
-
-if __name__ == "__main__":
-    options = json.loads(sys.argv[1])
-    options["request"] = options["request"].encode()
-    print(json.dumps(uvloop.run(load(**options))))

@@ -17,7 +17,7 @@ from suffice import routers
 from suffice.cli import evaluate as evaluate_command
 from suffice.cli import train as train_command
 from suffice.cli.data import json_value, write_atomically
-from suffice.errors import ConfigError, DataError, UnknownModel
+from suffice.errors import ConfigError, DataError
 from suffice.evaluation import Comparison, evaluate
 from suffice.outcomes import Outcomes
 from suffice.reports import advice, page, table
@@ -143,7 +143,23 @@ class TestEvaluate:
 
     def test_errors_are_ours(self, data: Path) -> None:
         assert isinstance(run("evaluate", "--data", "nowhere.csv").exception, DataError)
-        assert isinstance(run("evaluate", "--data", data, "--models", "huge").exception, UnknownModel)
+        assert isinstance(run("evaluate", "--data", data, "--models", "huge").exception, DataError)
+        assert "is a directory" in str(run("evaluate", "--data", data.parent).exception)
+
+    def test_one_model_leaves_nothing_to_route(self, data: Path, tmp_path: Path) -> None:
+        judged = run("evaluate", "--data", data, "--models", "small", "--routers", "random")
+        trained = run("train", "random", "--data", data, "--models", "small", "--out", tmp_path / "r")
+        for found in (judged, trained):
+            assert found.exit_code == 0, found.exception
+            assert found.stderr.count("one model leaves nothing to route") == 1
+
+    def test_options_are_named_as_flags(self, tmp_path: Path) -> None:
+        path = tmp_path / "twice.csv"
+        path.write_text("query_id,query,model,score\n1,a,m,1\n1,a,m,0\n")
+        assert "`--aggregate mean`" in str(run("evaluate", "--data", path).exception)
+        path.write_text("query_id,query,model,score\n1,a,m,1\n")
+        said = "too few: 1 query cannot be split into 2 parts; give more data"
+        assert said in str(run("evaluate", "--data", path).exception)
 
     @pytest.mark.parametrize("option", ["--json", "--html"])
     def test_no_directory_is_made(self, data: Path, tmp_path: Path, option: str) -> None:

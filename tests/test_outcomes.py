@@ -1,6 +1,7 @@
 """Outcomes, Runs and Preferences: the table, its splits, its files."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -243,7 +244,7 @@ def test_split_is_disjoint_complete_and_keeps_duplicates_together(texts, fractio
     try:
         parts = outcomes.split(fractions, seed=seed, by=by)
     except DataError as error:
-        assert "cannot fill" in str(error)  # noqa: PT017  # either is right, depending on the texts
+        assert re.search("cannot (fill|be split)", str(error))  # noqa: PT017  # either is right, depending on the texts
         return
     assert sorted(name for part in parts for name in part.ids) == sorted(outcomes.ids)
     assert all(part.n_queries for part in parts)

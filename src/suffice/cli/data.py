@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from suffice.outcomes import Outcomes
@@ -30,6 +30,13 @@ AggregateOption = Annotated[
     Literal["error", "mean", "first"], typer.Option(help="When a query and model repeat.")
 ]
 
+ONE_MODEL = "one model leaves nothing to route"
+_FLAGS = {
+    "aggregate='mean'": "`--aggregate mean`",
+    "aggregate='first'": "`--aggregate first`",
+    "choose with where=, or make it part of arm=": "choose with --where, or make it part of --arm",
+}
+
 
 def read_outcomes(
     path: Path, where: Sequence[str] | None, arm: str, aggregate: Literal["error", "mean", "first"]
@@ -37,7 +44,18 @@ def read_outcomes(
     """The file's rows that match."""
     from suffice.outcomes import Outcomes
 
-    return Outcomes.read(path, arm=arm, aggregate=aggregate, where=_conditions(where or ()))
+    try:
+        return Outcomes.read(path, arm=arm, aggregate=aggregate, where=_conditions(where or ()))
+    except DataError as error:
+        error.args = (_as_flags(str(error)),)
+        raise
+
+
+def _as_flags(message: str) -> str:
+    """A complaint that names parameters of `Outcomes.read`, with the options that set them instead."""
+    for given, flag in _FLAGS.items():
+        message = message.replace(given, flag)
+    return message
 
 
 def read_models(given: str | None) -> list[str] | None:

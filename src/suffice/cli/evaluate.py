@@ -14,6 +14,7 @@ from rich.table import Table
 
 from suffice.cli.base import console, notes
 from suffice.cli.data import (
+    ONE_MODEL,
     AggregateOption,
     ArmOption,
     ModelsOption,
@@ -142,6 +143,7 @@ def _warnings(comparison: Comparison) -> list[str]:
     """What was left out, and what may make the figures too good."""
     details = comparison.details
     found = [f"router {name} skipped: {why}" for name, why in comparison.skipped.items()]
+    found += [ONE_MODEL] * (len(comparison.models) == 1)
     found += [f"model {name} left out: {why}" for name, why in details.models_left_out.items()]
     if details.n_test_left_out:
         found.append(f"{details.n_test_left_out:,} test queries left out: not known for every model")

@@ -11,6 +11,7 @@ import typer
 
 from suffice.cli.base import console, notes, print_json
 from suffice.cli.data import (
+    ONE_MODEL,
     AggregateOption,
     ArmOption,
     ModelsOption,
@@ -127,6 +128,8 @@ def _show(
     say(f"arms: {', '.join(outcomes.arms)}", style="dim")
     for model, why in left_out.items():
         notes.print(f"{model} left out: {why}", style="yellow", highlight=False, markup=False)
+    if outcomes.n_arms == 1:
+        notes.print(ONE_MODEL, style="yellow", highlight=False)
     scores = [f"quality {found.max_quality:.3f} at best"]
     if found.aiq is not None:
         scores.insert(0, f"AIQ {found.aiq:.3f}")

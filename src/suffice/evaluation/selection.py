@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from suffice.errors import ConfigError, DataError, UnknownModel
+from suffice.errors import ConfigError, DataError
 from suffice.evaluation.truth import Truth
 from suffice.outcomes import Outcomes
 from suffice.routers.base import arm_means
@@ -38,12 +38,10 @@ def select_models(train: Outcomes, wanted: Sequence[str] | None) -> tuple[tuple[
 
     Raises
     ------
-    UnknownModel
-        If a wanted model is not in the data.
     ConfigError
         If a wanted model has no score, or no cost where others have one, or one is wanted twice.
     DataError
-        If no model is left.
+        If a wanted model is not in the data, or no model is left.
     """
     if wanted is not None:
         return _wanted(train, wanted), {}
@@ -68,7 +66,7 @@ def _wanted(train: Outcomes, wanted: Sequence[str]) -> tuple[str, ...]:
         raise ConfigError(f"models {', '.join(wanted) or '(none)'}: name each once, and at least one")
     for model in wanted:
         if model not in train.arms:
-            raise UnknownModel(model, train.arms)
+            raise _not_there(model, train)
     chosen = train.select(arms=wanted)
     for what, values in (("score", chosen.quality), ("cost", chosen.cost_usd)):
         share = _share_known(values)
@@ -79,6 +77,10 @@ def _wanted(train: Outcomes, wanted: Sequence[str]) -> tuple[str, ...]:
                 "--models" + (", or give their prices with --prices" if what == "cost" else "")
             )
     return tuple(wanted)
+
+
+def _not_there(model: str, train: Outcomes) -> DataError:
+    return DataError(f"the model {model!r} is not in the data; known: {', '.join(train.arms)}")
 
 
 def _share_known(values: FloatArray) -> FloatArray:
@@ -112,7 +114,7 @@ def select_pair(train: Outcomes, wanted: tuple[str, str] | None) -> tuple[str, s
 
     Raises
     ------
-    UnknownModel
+    DataError
         If a wanted model is not compared.
     ConfigError
         If both are the same.
@@ -120,7 +122,7 @@ def select_pair(train: Outcomes, wanted: tuple[str, str] | None) -> tuple[str, s
     if wanted is not None:
         for model in wanted:
             if model not in train.arms:
-                raise UnknownModel(model, train.arms)
+                raise _not_there(model, train)
         if wanted[0] == wanted[1]:
             raise ConfigError(f"the pair is {wanted[0]} twice: name a strong and a weak model")
         return wanted

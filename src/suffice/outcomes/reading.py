@@ -23,11 +23,13 @@ def expand(paths: Paths) -> list[str]:
     Raises
     ------
     DataError
-        If a path names no file, or a glob none.
+        If a path names no file, or a directory, or a glob none.
     """
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     files: list[str] = []
     for path in [fspath(path) for path in given]:
+        if Path(path).is_dir():
+            raise DataError("is a directory; give a file, a glob or a list of files", file=path)
         matches = [path] if Path(path).is_file() else sorted(filter(_is_file, glob.glob(path)))
         if not matches:
             raise DataError("no such file; give a file, a glob or a list of files", file=path)

@@ -34,9 +34,13 @@ def assign(queries: Sequence[Query], fractions: float | Sequence[float], *, seed
         raise DataError(f"by={by!r}: expected row, cluster or task")
     groups = _components(len(queries), links)
     if len(groups) < len(shares):
+        n = "1 query" if len(queries) == 1 else f"{len(queries)} queries"
+        if len(queries) < len(shares):
+            raise DataError(f"too few: {n} cannot be split into {len(shares)} parts; give more data")
+        remedy = "give more different queries" if by == "row" else "split by='row'"
         raise DataError(
-            f"{len(queries)} queries in {len(groups)} groups (by={by!r}) cannot fill {len(shares)} parts; "
-            "split by='row', or into fewer parts"
+            f"{n} in {len(groups)} group{'s' * (len(groups) != 1)} (by={by!r}) cannot fill {len(shares)} "
+            f"parts; {remedy}, or into fewer parts"
         )
     return _cut(groups, len(keys), shares, seed) if by == "row" else _fill(groups, keys, shares, seed)
 

@@ -352,3 +352,7 @@ class TestDoctor:
         calls = {f["name"]: f["status"] for f in done.json["findings"] if f["name"].startswith("call")}
         assert calls == {"call cheap": "ok", "call dear": "ok"}
         assert [body["max_tokens"] for body in provider.asked] == [1, 1]
+
+
+def test_the_version(recorded: Commands) -> None:
+    assert recorded("--version").out.startswith("suffice 0.")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from suffice import __version__
 from suffice.cli.base import fail
 from suffice.errors import SufficeError
 
@@ -38,13 +40,27 @@ def build() -> typer.Typer:
     """The application with every command."""
     app = typer.Typer(
         name="suffice",
-        help="Answers every query with the cheapest plan that suffices, and proves it.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_root)
     for name in COMMANDS:
         importlib.import_module(f"suffice.cli.{name}").register(app)
     return app
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"suffice {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Answers every query with the cheapest plan that suffices, and proves it."""
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
+import os
+import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
@@ -385,9 +386,13 @@ def _confidence(answer: Answer) -> float | None:
     return normalised_probability([token.logprob for token in answer.logprobs])
 
 
+_random: Final = random.Random()  # not the module's own, which somebody may seed
+os.register_at_fork(after_in_child=_random.seed)
+
+
 def new_id() -> str:
-    """Unique, and sorted by time to the millisecond."""
-    return f"sfc-{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    """Unique, and sorted by time to the millisecond; a name, not a secret."""
+    return f"sfc-{int(time.time() * 1000):012x}{_random.getrandbits(64):016x}"
 
 
 class Streaming:

@@ -70,6 +70,10 @@ class Call:
         self.is_started = True
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
+    async def push(self, data: bytes, *, is_last: bool = False) -> None:
+        """One more piece of the body."""
+        await self.send({"type": "http.response.body", "body": data, "more_body": not is_last})
+
     async def reply(self, status: int, body: bytes, headers: Sequence[Header] = (JSON_TYPE,)) -> None:
         """A whole response."""
         self.is_started = True

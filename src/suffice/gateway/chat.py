@@ -10,9 +10,10 @@ import msgspec
 from suffice.engine import Request
 from suffice.errors import SufficeError
 from suffice.gateway.call import Call
+from suffice.gateway.coalesce import forward
 from suffice.gateway.decode import read_chat
 from suffice.gateway.wire import JSON_TYPE, Header, error_body
-from suffice.types import Decision, Record
+from suffice.types import Chunk, Decision, Record
 
 if TYPE_CHECKING:
     from suffice.gateway.app import Gateway
@@ -48,29 +49,27 @@ async def decide(gateway: Gateway, call: Call) -> None:
 
 async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
     streaming = await gateway.engine.open(request)
-    send = call.send
     try:
         known = _early_headers(streaming.record_id, streaming.candidate, streaming.decision)
         await call.start(200, [*_STREAM_HEADERS, *known])
-        end = _DONE
         try:
-            async for chunk in streaming:
-                if chunk.data:
-                    await send({"type": "http.response.body", "body": _event(chunk.data), "more_body": True})
+            await forward(streaming, _event, call.push)
+            end = _DONE
         except SufficeError as error:  # what was sent stands: say what happened, and that it is not whole
-            end = _event(error_body(error))
-        await send({"type": "http.response.body", "body": end})
+            end = b"data: %b\n\n" % error_body(error)
+        await call.push(end, is_last=True)
     finally:
         await streaming.aclose()
         if streaming.record is not None:
             gateway.metrics.saw(streaming.record)
 
 
-def _event(data: bytes) -> bytes:
-    """One server-sent event; JSON has no line break that a space could not replace."""
+def _event(chunk: Chunk) -> bytes:
+    """One server-sent event; JSON has no line break that could not be left out."""
+    data = chunk.data
     if data.find(b"\n") >= 0 or data.find(b"\r") >= 0:  # for bytes, `in` costs an exception
         data = data.translate(None, b"\r\n")
-    return b"data: %b\n\n" % data
+    return b"data: %b\n\n" % data if data else b""
 
 
 def _early_headers(record_id: str, candidate: str, decision: Decision) -> list[Header]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from time import perf_counter
 from typing import Final
 
@@ -65,10 +65,15 @@ class Single:
                 left = deadline - perf_counter()
                 if left <= 0:
                     break
-                call = _Call(context.models[name], query, _within(context.options, left), context.is_stream)
+                call = _Call(context.models[name], query, _within(context.options, left))
                 try:
-                    async for event in call.events():
-                        yield event
+                    if context.is_stream:
+                        async for event in call.stream():
+                            yield event
+                    else:
+                        answer = await call.answer()
+                        yield call.attempt(answer=answer)
+                        yield answer
                     return
                 except ProviderError as error:
                     if call.has_content:
@@ -92,13 +97,16 @@ class Single:
 class _Call:
     """One attempt at one candidate."""
 
-    __slots__ = ("_first_s", "_is_stream", "_model", "_options", "_query", "_start", "has_content")
+    __slots__ = ("_first_s", "_model", "_options", "_query", "_start", "has_content")
 
-    def __init__(self, model: Model, query: Query, options: Options, is_stream: bool) -> None:
-        self._model, self._query, self._options, self._is_stream = model, query, options, is_stream
+    def __init__(self, model: Model, query: Query, options: Options) -> None:
+        self._model, self._query, self._options = model, query, options
         self._start = perf_counter()
         self._first_s: float | None = None
         self.has_content = False
+
+    def answer(self) -> Awaitable[Answer]:
+        return self._model.answer(self._query, self._options)
 
     def attempt(self, error: ProviderError | None = None, answer: Answer | None = None) -> Attempt:
         return Attempt(
@@ -109,16 +117,7 @@ class _Call:
             cost_usd=answer.cost_usd if answer else None,
         )
 
-    async def events(self) -> AsyncIterator[Event]:
-        if not self._is_stream:
-            answer = await self._model.answer(self._query, self._options)
-            yield self.attempt(answer=answer)
-            yield answer
-            return
-        async for event in self._stream():
-            yield event
-
-    async def _stream(self) -> AsyncIterator[Event]:
+    async def stream(self) -> AsyncIterator[Event]:
         """Chunks, held back until the first one that says something; then the assembled answer."""
         held: list[Chunk] = []
         parts: list[str] = []

@@ -9,6 +9,7 @@ Suffice does in its rows.
 """
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -16,10 +17,10 @@ PEERS = Path(os.environ.get("BENCH_PEERS", "peers"))
 
 
 class LiteLLM:
-    """One worker, no database, no master key."""
+    """One worker, no database; it does not start without a master key of some strength."""
 
     cells = ("chat", "stream")
-    key: str | None = "sk-bench"
+    key: str | None = "sk-" + secrets.token_hex(32)
     model = "mock"
     headers = ""
 
@@ -29,6 +30,7 @@ model_list:
   - model_name: mock
     litellm_params: {{model: openai/mock, api_base: "http://127.0.0.1:{upstream}/v1", api_key: unused}}
 """)
+        os.environ["LITELLM_MASTER_KEY"] = self.key or ""
         os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its start waits for the network
         command = PEERS / "litellm" / "bin" / "litellm"
         if not command.exists():

@@ -392,7 +392,8 @@ os.register_at_fork(after_in_child=_random.seed)
 
 def new_id() -> str:
     """Unique, and sorted by time to the millisecond; a name, not a secret."""
-    return f"sfc-{int(time.time() * 1000):012x}{_random.getrandbits(64):016x}"
+    number = int(time.time() * 1000) << 64 | _random.getrandbits(64)
+    return "sfc-" + number.to_bytes(14, "big").hex()  # a third of what formatting costs
 
 
 class Streaming:

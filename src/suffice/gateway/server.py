@@ -84,6 +84,13 @@ class Server:
         self.is_draining = True
         for listener in self._listeners:
             listener.close()
+        if self.connections:
+            _log.warning(
+                "stopping: finishing what is being answered on %d connections, for up to %g s; "
+                "a second signal ends at once",
+                len(self.connections),
+                self.limits.grace_s,
+            )
         last_call = self.loop.time() + _LAST_CALL_S
         self.loop.call_later(_LAST_CALL_S, self._check_all)
         for connection in list(self.connections):

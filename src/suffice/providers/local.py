@@ -7,6 +7,7 @@ before are not computed again; `usage.cached_tokens` counts them.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -31,6 +32,8 @@ from suffice.providers.llama_call import Call
 from suffice.providers.llama_reply import Reply, has_content, token_logprobs, usage_of
 from suffice.providers.model_files import model_file
 from suffice.types import Answer, Candidate, Chunk, Options, Query
+
+_log = logging.getLogger(__name__)
 
 PASSED: Final = frozenset(
     [
@@ -114,6 +117,12 @@ class LocalModel:
             threads=_whole(extra, "threads", 0, 0, candidate.name),
             context=_whole(extra, "context", 4096, 64, candidate.name),
         )
+        if not llama.path.is_file():
+            _log.warning(
+                "%s cannot answer yet: no model file at %s; `suffice pull` fetches one",
+                candidate.name,
+                llama.path,
+            )
         limit = _whole(extra, "max_tokens", candidate.max_output_tokens or 512, 1, candidate.name)
         timeout_s = settings.timeout_s
         return cls(candidate, shared_server(llama), system=system, max_tokens=limit, timeout_s=timeout_s)

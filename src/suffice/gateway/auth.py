@@ -27,6 +27,7 @@ STALE_S: Final = 60.0
 _MARK: Final = MARK.encode()
 _MAX_CACHED: Final = 10_000
 _LOOPBACK: Final = re.compile(r"localhost\.?|127(\.\d{1,3}){3}|\[::1\]|::1")
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(:\d+)?")
 _FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
 
 Headers = Mapping[bytes, bytes]
@@ -164,7 +165,6 @@ def _is_from_here(headers: Headers) -> bool:
 
 
 def _hostname(authority: str) -> str:
-    """`localhost:80` -> `localhost`; `[::1]:80` -> `[::1]`."""
-    if authority.startswith("["):
-        return authority.partition("]")[0] + "]"
-    return authority.partition(":")[0].lower()
+    """`localhost:80` -> `localhost`; `[::1]:80` -> `[::1]`; empty for what is not a host and a port."""
+    found = _AUTHORITY.fullmatch(authority.lower())
+    return found.group(1) if found else ""

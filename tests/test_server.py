@@ -771,6 +771,91 @@ def test_any_cut_of_the_bytes_gives_the_same_answer() -> None:
             runner.run(server.close())
 
 
+HEADS = (
+    b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nX: y\r\n\r\n",
+    b"POST /a HTTP/1.1\r\ncontent-length:%d\r\nHost: h\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: h\r\nX: \r\ncontent-length: %d\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: h\r\nX: content-length: 3\r\nContent-Length: %d\r\n\r\n",
+)
+
+
+def test_repeated_heads_are_read_like_new_ones() -> None:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        server = Server(http_only(echo), Limits(grace_s=0.1))
+        with bind("127.0.0.1", 0) as sock:
+            runner.run(server.start([sock]))
+            port = sock.getsockname()[1]
+
+            @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+            @given(
+                st.sampled_from(HEADS),
+                st.lists(
+                    st.tuples(st.binary(max_size=30), st.lists(st.integers(0, 120), max_size=2)), max_size=8
+                ),
+            )
+            def check(head: bytes, requests: list[tuple[bytes, list[int]]]) -> None:
+                runner.run(repeat(port, head, requests))
+
+            check()
+            runner.run(server.close())
+
+
+async def repeat(port: int, head: bytes, requests: list[tuple[bytes, list[int]]]) -> None:
+    async with connected(port) as client:
+        for body, cuts in requests:
+            request = head % len(body) + body
+            places = sorted({place % len(request) for place in cuts})
+            for start, end in zip([0, *places], [*places, len(request)], strict=True):
+                client.writer.write(request[start:end])
+                await asyncio.sleep(0.0005 if places else 0)
+            _, _, answered = await client.response()
+            seen = json.loads(answered)
+            assert seen["body"] == body.decode("latin-1")
+            assert dict(seen["headers"])["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"Content-Length: +3\r\n\r\nabc",
+        b"Content-Length: 3 \r\n\r\nabcGET / HTTP/1.1\r\n\r\n",
+        b"Content-Length: 0x3\r\n\r\nabc",
+        b"Content-Length: \r\n\r\nabc",
+        b"Content-Length: 3\n\r\n\r\nabc",
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_head_that_only_resembles_the_last_one_is_checked(last: bytes) -> None:
+    async def main() -> None:
+        async with serving() as (_, port), connected(port) as client:
+            for _ in range(3):
+                await client.send(POST + b"Content-Length: 3\r\n\r\nabc")
+                assert (await client.response())[0] == 200
+            await client.send(POST + last)
+            status, _, body = await client.response()
+            if status == 200:  # spaces after a value mean nothing
+                assert json.loads(body)["body"] == "abc"
+                status, _, _ = await client.response()
+            assert status == 400
+            assert await client.is_closed()
+
+    run(main())
+
+
+def test_half_a_request_line_does_not_hide_behind_a_repeated_head() -> None:
+    async def main() -> None:
+        async with serving() as (_, port), connected(port) as client:
+            for _ in range(2):
+                await client.send(POST + b"Content-Length: 3\r\n\r\nabc")
+                assert (await client.response())[0] == 200
+            await client.send(b"PO")
+            await asyncio.sleep(0.02)
+            await client.send(POST + b"Content-Length: 3\r\n\r\nabc")
+            assert (await client.response())[0] == 400
+
+    run(main())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=400))
 def test_garbage_never_breaks_the_server(data: bytes) -> None:

@@ -17,6 +17,7 @@ from suffice.engine import Engine
 from suffice.errors import InvalidRequest, NotFound, ProviderRateLimited, ProviderUnavailable, StoreError
 from suffice.gateway import Gateway
 from suffice.gateway.auth import STALE_S, TTL_S, Access, Doorman, is_loopback
+from suffice.gateway.board import Board
 from suffice.gateway.coalesce import forward
 from suffice.gateway.decode import FORBIDDEN, read_chat, read_object
 from suffice.gateway.exchange import Message
@@ -558,7 +559,7 @@ def test_a_foreign_server_is_watched_for_the_client_leaving() -> None:
         leaves.set()
         with pytest.raises(IndexError):  # nothing was answered
             await asking
-        assert gateway.metrics.in_flight == 0
+        assert gateway.metrics.counts.in_flight == 0
         return time.monotonic() - start
 
     assert run(work, make_engine(model), is_loopback=True) < 1.0
@@ -682,6 +683,44 @@ def test_metrics_are_well_formed() -> None:
     for line in text.splitlines():
         name = line.split()[2] if line.startswith("#") else line.partition("{")[0].partition(" ")[0]
         assert name.startswith(("suffice_", "process_"))
+
+
+def test_workers_add_up_and_count_on() -> None:
+    board = Board(2)
+
+    def counted(worker: int, n_asked: int) -> str:
+        async def main() -> str:
+            gateway = Gateway(lambda: make_engine(FakeModel("small")), is_loopback=True, board=board)
+            await gateway.startup(worker)
+            for _ in range(n_asked):
+                await call(gateway, CHAT, ASK)
+            await call(gateway, "/nowhere")
+            text = (await call(gateway, "/metrics")).body.decode()
+            await gateway.shutdown()
+            return text
+
+        return asyncio.run(main())
+
+    name = 'suffice_requests_total{candidate="small",status="200"}'
+    assert sample(counted(0, 2), name) == 2
+    assert sample(counted(1, 3), name) == 5
+    text = counted(0, 1)  # in the place of the first, which ended
+    assert sample(text, name) == 6
+    assert sample(text, 'suffice_refusals_total{route="unknown",status="404"}') == 3
+    assert sample(text, "suffice_requests_in_flight") == 1
+    assert sample(text, 'suffice_request_seconds_count{candidate="small"}') == 6
+    assert sample(text, "suffice_store_committed_records_total") >= 5
+
+
+def test_a_page_that_is_being_written_is_not_believed() -> None:
+    board = Board(2)
+    assert board.read(1) is None
+    board.write(1, b"whole")
+    assert (board.read(0), board.read(1)) == (None, b"whole")
+    board._memory[(1 << 20) + 8] = 0
+    assert board.read(1) is None
+    board.write(1, b"x" * (1 << 20))  # too long
+    assert board.read(1) is None
 
 
 def test_clients_cannot_make_series() -> None:

@@ -13,6 +13,7 @@ from suffice.config import Config
 from suffice.errors import ConfigError, SufficeError
 from suffice.gateway.app import Gateway
 from suffice.gateway.auth import is_loopback
+from suffice.gateway.board import Board
 from suffice.gateway.limits import Limits
 from suffice.gateway.workers import serve
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host = options.host or config.gateway.host
         port = config.gateway.port if options.port is None else options.port
         serve(
-            gateway(config, host),
+            gateway(config, host, options.workers),
             host,
             port,
             workers=options.workers,
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def gateway(config: Config, host: str) -> Gateway:
+def gateway(config: Config, host: str, workers: int = 1) -> Gateway:
     """The application for a configuration, as it will listen on `host`.
 
     Raises
@@ -59,6 +60,7 @@ def gateway(config: Config, host: str) -> Gateway:
         is_loopback=is_loopback(host),
         keep_content=config.gateway.keep_content,
         max_body_bytes=config.gateway.max_body_bytes,
+        board=Board(workers) if workers > 1 else None,
     )
 
 

@@ -6,11 +6,12 @@ Gateway(lambda: suffice.build.build(config), is_loopback=True)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from suffice.engine import CLIENT_GONE, Engine
 from suffice.errors import (
@@ -20,18 +21,22 @@ from suffice.errors import (
     NotFound,
     Overloaded,
     ProviderError,
+    StoreError,
     SufficeError,
     Unauthorized,
 )
 from suffice.gateway.auth import Access, Doorman
+from suffice.gateway.board import Board
 from suffice.gateway.call import Call, until_gone
 from suffice.gateway.exchange import ClientGone, Receive, Scope, Send, describe
+from suffice.gateway.lifespan import WORKER
 from suffice.gateway.metrics import Metrics
 from suffice.gateway.routes import Handler, Route, find
 from suffice.gateway.wire import Header
 from suffice.types import Caller
 
 MAX_IN_FLIGHT: Final = 2048
+_PUBLISH_S: Final = 1.0
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -50,6 +55,7 @@ class Gateway:
         keep_content: bool = False,
         max_body_bytes: int = 20_000_000,
         max_in_flight: int = MAX_IN_FLIGHT,
+        board: Board | None = None,
     ) -> None:
         """
         Parameters
@@ -59,8 +65,11 @@ class Gateway:
         is_loopback : whether only this machine can reach the server; says nothing by itself
         keep_content : whether queries and answers of keyless callers are stored
         max_in_flight : requests answered at once; one more gets 503
+        board : where several workers add up their metrics
         """
-        self.metrics = Metrics()
+        self.metrics = Metrics(board)
+        self._board = board
+        self._publishing: asyncio.Task[None] | None = None
         self.max_body_bytes = max_body_bytes
         self.started_at = 0
         self._build = build
@@ -70,7 +79,7 @@ class Gateway:
         self._max_in_flight = max_in_flight
         self._doorman: Doorman | None = None
 
-    async def startup(self) -> None:
+    async def startup(self, worker: int = 0) -> None:
         """Build the engine; called by the server through the lifespan protocol."""
         self.engine = self._build()
         self.started_at = int(time.time())
@@ -80,10 +89,31 @@ class Gateway:
             is_loopback=self._is_loopback,
             keyless=self._keyless,
         )
+        self.metrics.resume(worker)
+        if self._board is not None:
+            self._publishing = asyncio.get_running_loop().create_task(self._publish())
 
     async def shutdown(self) -> None:
         """Close the engine; what is queued is written first."""
+        if self._publishing is not None:
+            self._publishing.cancel()
+            with contextlib.suppress(StoreError):
+                await self.engine.store.drain()
+            self.metrics.publish(await self.store_stats())
         await self.engine.close()
+
+    async def store_stats(self) -> Mapping[str, Any]:
+        """What the store says of itself; nothing if it cannot."""
+        try:
+            return await asyncio.to_thread(self.engine.store.stats)
+        except StoreError:
+            return {}
+
+    async def _publish(self) -> None:
+        """Show the other workers once a second what this one counts."""
+        while True:
+            self.metrics.publish(await self.store_stats())
+            await asyncio.sleep(_PUBLISH_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -91,8 +121,8 @@ class Gateway:
             await self._other(scope, receive, send)
             return
         call = Call(scope, receive, send)
-        metrics = self.metrics
-        metrics.in_flight += 1
+        counts = self.metrics.counts
+        counts.in_flight += 1
         route = None
         try:
             route = find(call.path)
@@ -105,10 +135,10 @@ class Gateway:
             await self._fail(call, route, error)
         except asyncio.CancelledError:
             if not call.is_started:
-                metrics.refused(_name(route), CLIENT_GONE)
+                self.metrics.refused(_name(route), CLIENT_GONE)
             raise
         finally:
-            metrics.in_flight -= 1
+            counts.in_flight -= 1
 
     def _admit(self, route: Route | None, call: Call) -> Handler:
         """What answers the call, once it is clear that the caller may ask for it."""
@@ -121,7 +151,7 @@ class Gateway:
         assert doorman is not None, "the server did not run the lifespan protocol"
         if route.access is not Access.OPEN and call.method != "OPTIONS":
             call.caller = doorman.admit(route.access, call.headers)
-        if self.metrics.in_flight > self._max_in_flight:
+        if self.metrics.counts.in_flight > self._max_in_flight:
             raise Overloaded(f"more than {self._max_in_flight} requests are being answered; try again soon")
         return handler
 
@@ -151,7 +181,7 @@ class Gateway:
             raise NotImplementedError(f"{scope['type']!r} is not spoken here")
         await receive()
         try:
-            await self.startup()
+            await self.startup(scope.get("state", {}).pop(WORKER, 0))
         except Exception as error:
             shown = str(error) if isinstance(error, SufficeError) else describe(error)
             await send({"type": "lifespan.startup.failed", "message": shown})

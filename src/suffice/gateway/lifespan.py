@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 
 from suffice.errors import ConfigError
 from suffice.gateway.exchange import Application, Message, describe
+
+WORKER: Final = "suffice.worker"
+"""In the state at start-up: which of several workers this is, from 0."""
 
 _log = logging.getLogger("suffice.gateway")
 
@@ -15,12 +18,12 @@ _log = logging.getLogger("suffice.gateway")
 class Lifespan:
     """Tells an application that serving begins and ends; one that does not care is left alone."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, worker: int = 0) -> None:
         self._application = application
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._replies: dict[str, asyncio.Future[str | None]] = {}
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {WORKER: worker}
         """What the application wants to see in the scope of every request."""
 
     async def startup(self) -> None:
@@ -35,6 +38,7 @@ class Lifespan:
         self._replies = {phase: loop.create_future() for phase in ("startup", "shutdown")}
         self._task = loop.create_task(self._run())
         failure = await self._tell("startup")
+        self.state.pop(WORKER, None)
         if failure is not None:
             await self._task
             raise ConfigError(failure)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
-from suffice.errors import Overloaded, StoreError, UnknownModel
+from suffice.errors import Overloaded, UnknownModel
 from suffice.gateway.call import Call
 
 if TYPE_CHECKING:
@@ -41,12 +40,8 @@ async def health(gateway: Gateway, call: Call) -> None:
 
 async def ready(gateway: Gateway, call: Call) -> None:
     """Requests can be answered and recorded."""
-    try:
-        stats = await asyncio.to_thread(gateway.engine.store.stats)
-        fault = stats.get("fault")
-    except StoreError as error:
-        fault = str(error)
-    if fault:
+    stats = await gateway.store_stats()
+    if not stats or stats.get("fault"):
         raise Overloaded("the store takes no records; see the log and `suffice doctor`")
     if not gateway.engine.names:
         raise Overloaded("there are no models; list some under `models:`")
@@ -55,9 +50,5 @@ async def ready(gateway: Gateway, call: Call) -> None:
 
 async def metrics(gateway: Gateway, call: Call) -> None:
     """Prometheus' text format."""
-    try:
-        stats = dict(await asyncio.to_thread(gateway.engine.store.stats))
-    except StoreError:
-        stats = {}
-    text = gateway.metrics.text(stats)
+    text = gateway.metrics.text(await gateway.store_stats())
     await call.reply(200, text.encode(), [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])

@@ -35,7 +35,11 @@ class Server:
     """Accepts connections on bound sockets and feeds them to the application."""
 
     def __init__(
-        self, application: Application, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+        self,
+        application: Application,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+        worker: int = 0,
     ) -> None:
         self.application = application
         self.limits = limits or Limits()
@@ -49,7 +53,7 @@ class Server:
         self.now = 0.0
         """The loop's clock at the last sweep: good enough for limits of seconds."""
         self._tls = tls
-        self._lifespan = Lifespan(application)
+        self._lifespan = Lifespan(application, worker)
         self._listeners: list[asyncio.Server] = []
         self._stop = asyncio.Event()
         shortest = min(self.limits.header_s, self.limits.body_s, self.limits.idle_s, self.limits.write_s)
@@ -171,6 +175,7 @@ def run(
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[], None] | None = None,
     lifeline: int | None = None,
+    worker: int = 0,
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT; a second signal ends it at once.
 
@@ -180,10 +185,11 @@ def run(
     sock : as `bind` makes it
     on_ready : called once requests are accepted
     lifeline : a pipe whose other end is held by a process that this one must not outlive
+    worker : which of several workers this is
     """
 
     async def main() -> None:
-        server = Server(application, limits, tls)
+        server = Server(application, limits, tls, worker)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):

@@ -61,8 +61,16 @@ def serve(
             run(application, sock, limits=limits, tls=tls, on_ready=ready)
             return
 
-        def work(say_ready: Callable[[], None], lifeline: int) -> None:
-            run(application, sock, limits=limits, tls=tls, on_ready=say_ready, lifeline=lifeline)
+        def work(worker: int, say_ready: Callable[[], None], lifeline: int) -> None:
+            run(
+                application,
+                sock,
+                limits=limits,
+                tls=tls,
+                on_ready=say_ready,
+                lifeline=lifeline,
+                worker=worker,
+            )
 
         Supervisor(work, workers, limits.grace_s, ready).supervise()
 
@@ -72,7 +80,7 @@ class Supervisor:
 
     def __init__(
         self,
-        work: Callable[[Callable[[], None], int], None],
+        work: Callable[[int, Callable[[], None], int], None],
         n_workers: int,
         grace_s: float,
         on_ready: Callable[[], None] | None,
@@ -80,7 +88,7 @@ class Supervisor:
         """
         Parameters
         ----------
-        work : what a worker does, given what to call when it is ready and its lifeline
+        work : what a worker does, given its number, what to call when it is ready, and its lifeline
         grace_s : after which workers that were told to stop are killed
         on_ready : called once, when every worker is ready
         """
@@ -88,10 +96,10 @@ class Supervisor:
         self._n_workers = n_workers
         self._grace_s = grace_s
         self._on_ready = on_ready
-        self._born: dict[int, float] = {}
-        """Start time by process id."""
-        self._due: list[float] = []
-        """When to start the workers that are missing."""
+        self._born: dict[int, tuple[int, float]] = {}
+        """Number and start time of the workers, by process id."""
+        self._due: list[tuple[float, int]] = []
+        """When to start which of the workers that are missing."""
         self._pause_s = _FIRST_PAUSE_S
         self._n_ready = 0
         self._stop_by: float | None = None
@@ -107,12 +115,11 @@ class Supervisor:
             If the workers cannot start.
         """
         with _woken_by_signals() as wake:
-            self._due = [0.0] * self._n_workers
+            self._due = [(0.0, worker) for worker in range(self._n_workers)]
             while self._born or self._due:
                 now = time.monotonic()
-                while self._due and self._due[0] <= now:
-                    self._due.pop(0)
-                    self._fork()
+                while self._due and self._due[0][0] <= now:
+                    self._fork(self._due.pop(0)[1])
                 self._wait(wake)
                 self._reap()
         if not self._n_ready:
@@ -121,7 +128,7 @@ class Supervisor:
     def _wait(self, wake: int) -> None:
         """Until a signal, a worker that is ready, or the next thing to do."""
         now = time.monotonic()
-        due = [*self._due, *([] if self._stop_by is None else [self._stop_by])]
+        due = [*(at for at, _ in self._due), *([] if self._stop_by is None else [self._stop_by])]
         timeout = max(0.0, min(due) - now) if due else None
         readable, _, _ = select.select([wake, self._ready[0]], [], [], timeout)
         if self._ready[0] in readable:
@@ -147,7 +154,8 @@ class Supervisor:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
-            lived_s = time.monotonic() - self._born.pop(pid)
+            worker, born_at = self._born.pop(pid)
+            lived_s = time.monotonic() - born_at
             if self._stop_by is not None:
                 continue
             if not self._n_ready:  # it cannot start at all: nor could the next one
@@ -158,19 +166,19 @@ class Supervisor:
             )
             code = os.waitstatus_to_exitcode(status)
             _log.error("worker %d ended with %d; another one starts in %.1f s", pid, code, self._pause_s)
-            self._due.append(time.monotonic() + self._pause_s)
+            self._due.append((time.monotonic() + self._pause_s, worker))
 
-    def _fork(self) -> None:
+    def _fork(self, worker: int) -> None:
         pid = os.fork()
         if pid:
-            self._born[pid] = time.monotonic()
+            self._born[pid] = worker, time.monotonic()
         else:
-            self._become_worker()
+            self._become(worker)
 
     def _say_ready(self) -> None:
         os.write(self._ready[1], b"r")
 
-    def _become_worker(self) -> NoReturn:
+    def _become(self, worker: int) -> NoReturn:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -178,7 +186,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             os.close(self._lifeline[1])
             os.close(self._ready[0])
-            self._work(self._say_ready, self._lifeline[0])
+            self._work(worker, self._say_ready, self._lifeline[0])
             code = 0
         except SufficeError as error:
             sys.stderr.write(f"error: {error}\n")

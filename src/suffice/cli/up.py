@@ -29,5 +29,7 @@ def _up(
     if port is not None:
         command += ["--port", str(port)]
     command += ["--workers", str(workers)]
+    # A decision is too small to be worth sharing out, and the other cores have requests of their own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.stdout.flush()
     os.execv(sys.executable, command)

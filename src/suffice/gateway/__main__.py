@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from suffice import config as configuration
 from suffice.build import build
 from suffice.config import Config
+from suffice.engine import Engine
 from suffice.errors import ConfigError, SufficeError
 from suffice.gateway.app import Gateway
 from suffice.gateway.auth import is_loopback
@@ -55,13 +57,21 @@ def gateway(config: Config, host: str, workers: int = 1) -> Gateway:
         )
 
     return Gateway(
-        lambda: build(config),
+        lambda: _built(config),
         demands_key=config.gateway.auth,
         is_loopback=is_loopback(host),
         keep_content=config.gateway.keep_content,
         max_body_bytes=config.gateway.max_body_bytes,
         board=Board(workers) if workers > 1 else None,
     )
+
+
+def _built(config: Config) -> Engine:
+    """The engine; what exists now stays, so the garbage collector need not look at it again and again."""
+    engine = build(config)
+    gc.collect()
+    gc.freeze()
+    return engine
 
 
 def _announce(config: Config, host: str, port: int) -> None:

@@ -32,7 +32,7 @@ from suffice.types import (
 )
 
 if TYPE_CHECKING:
-    from suffice.outcomes import Outcomes
+    from suffice.outcomes import Outcomes, Preferences
 
 
 @runtime_checkable
@@ -91,6 +91,33 @@ class Router(Protocol):
     def load(cls, directory: Path, *, embedder: Embedder | None = None) -> Self: ...
 
     def explain(self, query: Query) -> Explanation: ...
+
+
+class PreferenceRouter(Router, Protocol):
+    """A router that also learns from which of two answers was preferred."""
+
+    def fit_preferences(self, preferences: Preferences) -> Self:
+        """Start afresh from pairs; scores are then expected win rates, in [0, 1].
+
+        Raises
+        ------
+        DataError
+            If no pair has a known preference.
+        """
+        ...
+
+
+class ExtensibleRouter(Router, Protocol):
+    """A router that takes up a new arm without being trained again."""
+
+    def add_model(self, name: str, outcomes: Outcomes) -> Self:
+        """Add the arm `name` from a few labelled queries.
+
+        Parameters
+        ----------
+        outcomes : holds the arm `name`; its other arms are ignored
+        """
+        ...
 
 
 class CostModel(Protocol):

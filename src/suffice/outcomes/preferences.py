@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from suffice.errors import DataError
 from suffice.types import FloatArray
+
+if TYPE_CHECKING:
+    from suffice.outcomes.table import Outcomes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,6 +105,71 @@ class Preferences:
             preference,
             tuple(judge or nobody),
             tuple(annotator or nobody),
+        )
+
+    @classmethod
+    def from_outcomes(
+        cls, outcomes: Outcomes, pairs: Sequence[tuple[str, str]] | None = None, *, judge: str = "golden"
+    ) -> Preferences:
+        """Golden labels as preferences: of two models the one of higher measured quality wins.
+
+        Quality q_a and q_b becomes pref_b = (1 + q_b - q_a) / 2, so that right beats wrong with
+        certainty and equals tie. Pairs with an unknown quality are left out.
+
+        Parameters
+        ----------
+        pairs : (model_a, model_b) to compare; None takes all of them
+        judge : what stands in the column `judge`
+
+        References
+        ----------
+        Ong et al. (2024), RouteLLM, arXiv 2406.18665, section 4.1: data augmentation by golden labels.
+        """
+        chosen = list(combinations(outcomes.arms, 2)) if pairs is None else list(pairs)
+        column = {arm: outcomes.quality[:, k] for k, arm in enumerate(outcomes.arms)}
+        rows: list[tuple[str, str, str, str, float]] = []
+        for a, b in chosen:
+            pref_b = (1 + column[b] - column[a]) / 2
+            rows += [
+                (outcomes.ids[i], outcomes.texts[i], a, b, float(pref_b[i]))
+                for i in np.flatnonzero(~np.isnan(pref_b)).tolist()
+            ]
+        ids, texts, first, second, prefs = zip(*rows, strict=True) if rows else ((),) * 5
+        return cls.from_columns(ids, texts, first, second, prefs, judge=(judge,) * len(rows))
+
+    def select(self, rows: Sequence[int] | NDArray[Any] | slice) -> Preferences:
+        """Some rows (indices, a mask or a slice), in the order given; a row may be taken twice."""
+        index = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)].tolist()
+        query_id, query, model_a, model_b, judge, annotator = (
+            [column[i] for i in index]
+            for column in (
+                self.query_id,
+                self.query,
+                self.model_a,
+                self.model_b,
+                self.judge,
+                self.annotator,
+            )
+        )
+        return Preferences.from_columns(
+            query_id, query, model_a, model_b, self.pref_b[index], judge=judge, annotator=annotator
+        )
+
+    def concat(self, *others: Preferences) -> Preferences:
+        """These rows and then the others': battles augmented by judges' or golden labels."""
+        parts = (self, *others)
+
+        def joined(name: str) -> list[Any]:
+            return [value for part in parts for value in getattr(part, name)]
+
+        return Preferences.from_columns(
+            joined("query_id"),
+            joined("query"),
+            joined("model_a"),
+            joined("model_b"),
+            np.concatenate([part.pref_b for part in parts]),
+            judge=joined("judge"),
+            annotator=joined("annotator"),
         )
 
     def write(self, path: str | PathLike[str]) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.errors import ConfigError, DataError, NotFitted
-from suffice.outcomes import Outcomes
+from suffice.outcomes import Outcomes, Preferences
 from suffice.protocols import Embedder, FeatureEmbedder, has_features
 from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
+from suffice.routers.preferring import outcomes_of
 from suffice.types import Explanation, FloatArray, Query
 
 
@@ -28,6 +29,10 @@ class BaseRouter(ABC):
 
     name: ClassVar[str]
     needs_embedder: ClassVar[bool] = False
+    extra: ClassVar[str | None] = None
+    """The extra without which it cannot be trained (`suffice[extra]`); None needs nothing more."""
+    not_in_all: ClassVar[str | None] = None
+    """Why `--routers all` leaves it out; None: it takes part."""
 
     embedder: Embedder | None = None
     arms_: tuple[str, ...]
@@ -70,6 +75,18 @@ class BaseRouter(ABC):
         means = zip(self.arms_, arm_means(quality).tolist(), strict=True)
         self.mean_quality_ = {arm: mean for arm, mean in means if not np.isnan(mean)}
         return self
+
+    def fit_preferences(self, preferences: Preferences) -> Self:
+        """Learn from pairs; scores are then expected win rates against the other arms.
+
+        By `outcomes_of`, unless a router has a way of its own.
+
+        Raises
+        ------
+        DataError
+            If no pair has a known preference between two models.
+        """
+        return self.fit(outcomes_of(preferences))
 
     def scores(self, queries: Sequence[Query]) -> FloatArray:
         """(n_queries, n_arms) in [0, 1], NaN for an arm without training data."""

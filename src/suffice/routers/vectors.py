@@ -1,0 +1,95 @@
+"""Dense vectors of texts for routers that need them: the embedder's own, or learnt from its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.errors import ConfigError
+from suffice.protocols import Embedder, has_features
+from suffice.routers.artefact import Arrays
+from suffice.routers.lsa import Lsa
+
+Projection = Literal["auto", "lsa", "none"]
+
+
+class TextVectors:
+    """Texts to (n, dimensions) float32 unit rows; a zero row where nothing is known of a text."""
+
+    def __init__(self, embedder: Embedder, lsa: Lsa | None) -> None:
+        self.embedder, self.lsa = embedder, lsa
+
+    @property
+    def dimensions(self) -> int:
+        return self.embedder.dimensions if self.lsa is None else self.lsa.components.shape[1]
+
+    @classmethod
+    def learn(
+        cls,
+        texts: Sequence[str],
+        embedder: Embedder,
+        *,
+        projection: Projection = "auto",
+        dimensions: int = 64,
+        seed: int = 0,
+    ) -> tuple[TextVectors, NDArray[np.float32]]:
+        """The map, and the vectors of the texts it was learnt from.
+
+        Parameters
+        ----------
+        projection : "lsa" learns `dimensions` directions from sparse features, "none" takes the
+            embedder's own vectors, "auto" is "lsa" where the embedder has features
+        seed : of the projection
+
+        Raises
+        ------
+        ConfigError
+            If the projection is unknown, or "lsa" and the embedder has no features.
+        """
+        if projection not in ("auto", "lsa", "none") or dimensions < 1:
+            raise ConfigError(
+                f"projection {projection!r} to {dimensions} dimensions: one of auto, lsa, none and at least "
+                "1 are needed"
+            )
+        if projection == "none" or (projection == "auto" and not has_features(embedder)):
+            return cls(embedder, None), embedder.embed(texts)
+        if not has_features(embedder):
+            raise ConfigError(
+                f'the projection "lsa" needs sparse features, which {embedder.name!r} does not have: pass '
+                'HashedNgrams(), or take the projection "none"'
+            )
+        rows = embedder.features(texts)
+        lsa = Lsa.learn(rows, dimensions=dimensions, seed=seed)
+        return cls(embedder, lsa), lsa.project(rows)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self.lsa is None or not has_features(self.embedder):
+            return self.embedder.embed(texts)
+        return self.lsa.project(self.embedder.features(texts))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Arrays for a router's artefact; none without a projection."""
+        if self.lsa is None:
+            return {}
+        return {"lsa_columns": self.lsa.columns, "lsa_components": self.lsa.components}
+
+    @classmethod
+    def restore(cls, arrays: Arrays, embedder: Embedder) -> TextVectors:
+        """The reverse of `state`.
+
+        Raises
+        ------
+        ArtefactError
+            If the arrays are not as `state` writes them.
+        ConfigError
+            If there is a projection and the embedder has no features.
+        """
+        if not arrays.has("lsa_columns"):
+            return cls(embedder, None)
+        if not has_features(embedder):
+            raise ConfigError(f"the projection needs sparse features, which {embedder.name!r} does not have")
+        columns = arrays.take("lsa_columns", "i", (None,))
+        return cls(embedder, Lsa(columns, arrays.take("lsa_components", "f", (len(columns), None))))

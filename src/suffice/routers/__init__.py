@@ -60,6 +60,8 @@ registry = Registry(
         "knn": "suffice.routers.knn:KNN",
         "ridge": "suffice.routers.ridge:Ridge",
         "blend": "suffice.routers.blend:Blend",
+        "logistic": "suffice.routers.logistic:Logistic",
+        "kmeans": "suffice.routers.kmeans:KMeans",
     },
 )
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from suffice.errors import ArtefactError, SufficeError
 from suffice.protocols import Embedder
+from suffice.routers.added import AddedArm
 
 FORMAT: Final = 1
 MANIFEST: Final = "router.json"
@@ -44,8 +45,27 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What was learnt besides arrays."""
     mean_quality: dict[str, float] = {}
     """By arm, in the training data; arms without any are left out."""
+    added: tuple[AddedArm, ...] = ()
+    """Arms that came after training; they stand in `arms` as well."""
     sha256: str = ""
     """Of `arrays.npz`."""
+
+    def trained_arms(self) -> tuple[str, ...]:
+        """Arms that the router scores by itself, without those that rest on these.
+
+        Raises
+        ------
+        ArtefactError
+            If an added arm does not fit the others.
+        """
+        heads = [arm for arm in self.added if arm.coefficients is not None]
+        names = {arm.name for arm in heads}
+        trained = tuple(arm for arm in self.arms if arm not in names)
+        if self.arms != (*trained, *(arm.name for arm in heads)) or any(
+            len(arm.coefficients or ()) != len(trained) for arm in heads
+        ):
+            raise ArtefactError(f"the added arms {sorted(names)} do not fit the {len(trained)} trained ones")
+        return trained
 
     @contextmanager
     def blamed(self, directory: Path) -> Iterator[None]:

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.errors import ConfigError, DataError, NotFitted
+from suffice.errors import ConfigError, DataError, NotFitted, UnknownModel
 from suffice.outcomes import Outcomes, Preferences
 from suffice.protocols import Embedder, FeatureEmbedder, has_features
+from suffice.routers.added import AddedArm, extended, learn_arm
 from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
 from suffice.routers.preferring import outcomes_of
 from suffice.types import Explanation, FloatArray, Query
@@ -36,7 +37,9 @@ class BaseRouter(ABC):
 
     embedder: Embedder | None = None
     arms_: tuple[str, ...]
+    """Those that `_scores` scores; `arms` also has those that `add_model` put on top."""
     n_train_: int
+    added_: tuple[AddedArm, ...] = ()
 
     def __init__(self) -> None:  # noqa: B027  so that its signature is that of no parameters
         """No parameters, unless a subclass has some."""
@@ -44,7 +47,7 @@ class BaseRouter(ABC):
     @property
     def arms(self) -> tuple[str, ...]:
         self._check_fitted()
-        return self.arms_
+        return (*self.arms_, *(arm.name for arm in self.added_ if arm.coefficients is not None))
 
     @property
     def is_fitted(self) -> bool:
@@ -70,7 +73,7 @@ class BaseRouter(ABC):
                 f"{n} queries x {k} arms hold no score; at least one is needed to train {self.name}"
             )
         self._fit(outcomes)
-        self.arms_ = tuple(outcomes.arms)
+        self.arms_, self.added_ = tuple(outcomes.arms), ()
         self.n_train_ = len(quality)
         means = zip(self.arms_, arm_means(quality).tolist(), strict=True)
         self.mean_quality_ = {arm: mean for arm, mean in means if not np.isnan(mean)}
@@ -88,12 +91,46 @@ class BaseRouter(ABC):
         """
         return self.fit(outcomes_of(preferences))
 
+    def add_model(self, name: str, outcomes: Outcomes) -> Self:
+        """Take up a new arm from a few dozen labelled queries; nothing is trained again.
+
+        It is forgotten by the next `fit`.
+
+        Parameters
+        ----------
+        outcomes : holds the arm `name`; its other arms are ignored
+
+        Raises
+        ------
+        DataError
+            If the router has that arm already, or no quality of it is known.
+        UnknownModel
+            If `outcomes` has no such arm.
+        """
+        self._check_fitted()
+        if name in self.arms:
+            raise DataError(
+                f"the router {self.name!r} has the arm {name!r} already: train it again to replace it"
+            )
+        if name not in outcomes.arms:
+            raise UnknownModel(name, outcomes.arms)
+        quality = np.asarray(outcomes.quality[:, outcomes.arms.index(name)], np.float64)
+        rows = np.flatnonzero(~np.isnan(quality))
+        if not len(rows):
+            raise DataError(f"no score of {name!r} is known: at least one labelled query is needed to add it")
+        arm = self._add(name, [outcomes.queries[row] for row in rows], quality[rows])
+        self.added_ = (*self.added_, arm)
+        self.mean_quality_ = self.mean_quality_ | {name: float(quality[rows].mean())}
+        return self
+
     def scores(self, queries: Sequence[Query]) -> FloatArray:
         """(n_queries, n_arms) in [0, 1], NaN for an arm without training data."""
         self._check_fitted()
         if not queries:
-            return np.empty((0, len(self.arms_)))
+            return np.empty((0, len(self.arms)))
         found = np.asarray(self._scores(queries), np.float64)
+        if self.added_:
+            found = extended(found, self.added_)
         np.maximum(found, 0.0, out=found)  # faster than clip, which matters for one query
         return np.minimum(found, 1.0, out=found)
 
@@ -111,7 +148,8 @@ class BaseRouter(ABC):
         artefact = Artefact(
             router=self.name,
             params=self.params(),
-            arms=self.arms_,
+            arms=self.arms,
+            added=self.added_,
             n_train=self.n_train_,
             trained_at=trained_at,
             embedder=embedder.name if embedder else None,
@@ -135,7 +173,8 @@ class BaseRouter(ABC):
         options = {"embedder": embedder} if cls.needs_embedder else {}
         with artefact.blamed(directory):
             router = cls(**artefact.params, **options)
-            router.arms_, router.n_train_ = artefact.arms, artefact.n_train
+            router.arms_, router.added_ = artefact.trained_arms(), artefact.added
+            router.n_train_ = artefact.n_train
             router.mean_quality_ = artefact.mean_quality
             router._restore(Arrays(arrays), artefact.facts)
         return router
@@ -144,8 +183,10 @@ class BaseRouter(ABC):
         """The scores, best first, and what they rest on."""
         scores = self.scores([query])[0]
         order = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")
-        ranked = ", ".join(f"{self.arms_[arm]} {scores[arm]:.3f}" for arm in order)
-        return Explanation(summary=f"{self.name}: {ranked}", evidence=self._evidence(query))
+        arms = self.arms
+        ranked = ", ".join(f"{arms[arm]} {scores[arm]:.3f}" for arm in order)
+        later = tuple(arm.evidence() for arm in self.added_)
+        return Explanation(summary=f"{self.name}: {ranked}", evidence=(*self._evidence(query), *later))
 
     @abstractmethod
     def _fit(self, outcomes: Outcomes) -> None:
@@ -162,6 +203,18 @@ class BaseRouter(ABC):
     @abstractmethod
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         """The reverse of `_state`; `arms_` is set."""
+
+    def _add(self, name: str, queries: Sequence[Query], quality: FloatArray) -> AddedArm:
+        """Learn the arm from quality (n,) of n >= 1 queries: by a head on the trained arms' scores.
+
+        A router with a way of its own changes its state and calls `_extend`.
+        """
+        return learn_arm(name, np.asarray(self._scores(queries), np.float64), quality)
+
+    def _extend(self, name: str, n_labels: int) -> AddedArm:
+        """Note an arm that `_scores` scores from now on, as the last."""
+        self.arms_ = (*self.arms_, name)
+        return AddedArm(name=name, n_labels=n_labels)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         return (f"learnt from {self.n_train_} queries",)

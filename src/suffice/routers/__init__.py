@@ -61,7 +61,11 @@ registry = Registry(
         "ridge": "suffice.routers.ridge:Ridge",
         "blend": "suffice.routers.blend:Blend",
         "logistic": "suffice.routers.logistic:Logistic",
+        "svm": "suffice.routers.svm:SVM",
+        "mlp": "suffice.routers.mlp:MLP",
         "kmeans": "suffice.routers.kmeans:KMeans",
+        "sw_ranking": "suffice.routers.sw_ranking:SWRanking",
+        "elo": "suffice.routers.elo:Elo",
     },
 )
 

@@ -16,7 +16,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import arm_means
 from suffice.routers.draws import text_draws
 from suffice.routers.shrinkage import HeldOut, shared_and_own
-from suffice.types import FloatArray, IntArray
+from suffice.types import BoolArray, FloatArray, IntArray
 
 _PARTS = (slice(0, 1), slice(1, None))
 """Targets of a `CrossFit`: the shared part, then each arm's own."""
@@ -90,6 +90,39 @@ def folds(texts: Sequence[str], n_folds: int, seed: int) -> Iterator[tuple[IntAr
         inside, held = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
         if len(inside) and len(held):
             yield inside, held
+
+
+class Parts:
+    """What (n, K) quality is learnt as: R targets, the shared part and each arm's own.
+
+    What decides between two arms is the difference of their scores, so that is a target by itself. Of
+    two arms known everywhere the second's own part is minus the first's, and one arm has none.
+    """
+
+    def __init__(self, quality: FloatArray) -> None:
+        """
+        Parameters
+        ----------
+        quality : (n, K), NaN unknown
+        """
+        shared, own, is_known = shared_and_own(quality - arm_means(quality))
+        self.n_arms = own.shape[1]
+        n_own = 0 if self.n_arms == 1 else self.n_arms
+        if self.n_arms == 2 and is_known.all():
+            n_own = 1
+        self.targets: FloatArray = np.vstack((shared.T, own.T[:n_own]))
+        """(R, n), 0 where unknown."""
+        self.is_known: BoolArray = np.vstack((is_known.any(axis=1), is_known.T[:n_own]))
+        """(R, n)."""
+
+    def departures(self, predicted: FloatArray) -> FloatArray:
+        """(m, K) from predictions (R, m) of the targets."""
+        shared, own = predicted[:1], predicted[1:]
+        if not len(own):
+            own = np.zeros((self.n_arms, predicted.shape[1]))
+        elif len(own) < self.n_arms:
+            own = np.vstack((own, -own))
+        return (shared + own).T
 
 
 def _split(departures: NDArray[Any], means: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -4,25 +4,18 @@ A check reads the response, never a judge model, so that a grade can be recomput
 are untrusted text: the only check that runs any of it does so in a bare, resource-limited subprocess.
 """
 
-import ast
 import json
 import math
-import os
 import re
 import string
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
-from suffice.errors import ConfigError
+from suffice.datasets.sandbox import ANSWER, FENCE, python_source, run_python
 
 __all__ = ["CHECKS", "extract_answer", "grade"]
 
-_ANSWER = re.compile(r"\banswer\s*[*_`]*\s*:", re.IGNORECASE)
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.])(?P<sign>[-+\u2212])?[$\u20ac\u00a3\u00a5]?\s?(?P<minus>[-\u2212])?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -31,43 +24,7 @@ _NUMBER = re.compile(
 )
 _EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])", re.DOTALL)
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
-_PYTHON_STARTS = ("def ", "import ", "from ", "async def ", "class ", "@")
-_TIME_LIMIT_S = 5.0
 _MAX_RESPONSE_CHARS = 20_000
-
-# Runs inside the child before any untrusted line. The limits come first; then an audit hook, which
-# cannot be removed again, refuses sockets, processes, signals and every file but the interpreter's own
-# modules. A fence against careless code, not a jail for an attacker: use a container for that.
-_SANDBOX = """
-import os, posix, resource as r, sys
-code, tests = sys.stdin.read().split(chr(0))
-for limit, value in (
-    (r.RLIMIT_CPU, 2), (r.RLIMIT_AS, 256 << 20), (r.RLIMIT_FSIZE, 0),
-    (r.RLIMIT_CORE, 0), (r.RLIMIT_NOFILE, 16), (r.RLIMIT_NPROC, 0),
-):
-    r.setrlimit(limit, (value, value))
-def fence(event, args, roots=(sys.prefix, sys.base_prefix), str=str, any=any):
-    if event in ("open", "os.listdir"):
-        inside = any(str(args[0]).startswith(root) for root in roots)
-        if inside and (event == "os.listdir" or args[1] in ("r", "rb")):
-            return
-        raise PermissionError(event)
-    if event.split(".")[0] in (
-        "os", "socket", "subprocess", "shutil", "ctypes", "signal", "resource", "mmap", "tempfile"
-    ):
-        raise PermissionError(event)
-sys.addaudithook(fence)
-leave = os._exit
-for module in (os, posix):
-    del module._exit
-try:
-    space = {"__name__": "answer"}
-    exec(compile(code, "answer", "exec"), space)
-    exec(compile(tests, "tests", "exec"), space)
-except BaseException:
-    leave(1)
-leave(0)
-"""
 
 
 def extract_answer(response: str) -> str:
@@ -78,7 +35,7 @@ def extract_answer(response: str) -> str:
     >>> extract_answer("6 * 7 is 42.\\n**Answer:** 42")
     '42'
     """
-    marks = list(_ANSWER.finditer(response))
+    marks = list(ANSWER.finditer(response))
     text = response[marks[-1].end() :] if marks else response
     if marks and not text.strip(" \t\n*_`"):
         # The mark ended the response (often: cut by the token limit), so nothing was answered.
@@ -108,7 +65,7 @@ def grade(check: str, response: str, reference: str) -> float:
 
 def _unfenced(text: str) -> str:
     """Content of the first code fence, else the text itself."""
-    fence = _FENCE.search(text)
+    fence = FENCE.search(text)
     return (fence.group(1) if fence else text).strip()
 
 
@@ -235,57 +192,9 @@ def _words(response: str, reference: str) -> bool:
     return len(words) == int(reference)
 
 
-def _python_source(response: str) -> str:
-    """The code of a response: its fences when they define a function, else from its first code line."""
-    fences = [body for body in _FENCE.findall(response) if re.search(r"\bdef |\blambda\b", body)]
-    if fences:
-        lines = "\n".join(fences).splitlines()
-        return "\n".join(line for line in lines if not line.lstrip().startswith("```"))
-    lines = [line for line in response.splitlines() if not line.lstrip().startswith("```")]
-    for at, line in enumerate(lines):
-        text = re.sub(r"^\W*answer\W*:\W*", "", line, flags=re.IGNORECASE).strip("`")
-        if text.startswith(_PYTHON_STARTS) or re.match(r"\w+\s*=\s*lambda\b", text):
-            # "Answer: done" below the code would parse as an annotation.
-            rest = [line.rstrip("`") for line in lines[at + 1 :] if not _ANSWER.match(line.lstrip(" *"))]
-            return _until_prose([text, *rest])
-    return ""
-
-
-def _until_prose(lines: list[str]) -> str:
-    """Longest run of leading lines that parses: prose after the code is left out."""
-    for end in range(len(lines), 0, -1):
-        source = "\n".join(lines[:end])
-        try:
-            ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        return source
-    return ""
-
-
 def _python(response: str, reference: str) -> bool:
     """The response's function passes the reference's assert statements in a bare subprocess."""
-    source = _python_source(response[:_MAX_RESPONSE_CHARS])
-    if not source or "\0" in source:
-        return False
-    if os.name != "posix":
-        raise ConfigError("the check `python` needs POSIX resource limits, which this system lacks")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-S", "-B", "-c", _SANDBOX],
-                input=f"{source}\0{reference}".encode(errors="replace"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd=folder,
-                timeout=_TIME_LIMIT_S,
-                start_new_session=True,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
+    return run_python(python_source(response[:_MAX_RESPONSE_CHARS]), reference)
 
 
 CHECKS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(

@@ -1,0 +1,42 @@
+"""The recorded panel's checks as metrics."""
+
+from __future__ import annotations
+
+from suffice.datasets.grading import grade
+
+
+class _Check:
+    check: str
+
+    def score(self, response: str, reference: str) -> float:
+        return grade(self.check, response, reference)
+
+
+class Number(_Check):
+    """The answer's number, 1e-6 relative."""
+
+    check = "number"
+
+
+class Contains(_Check):
+    """`a|b`: any of them as whole words; `a&b`: all."""
+
+    check = "contains"
+
+
+class Label(_Check):
+    """`label//rival,rival`: the label and no rival."""
+
+    check = "label"
+
+
+class Json(_Check):
+    """The first JSON value of the response equals the reference."""
+
+    check = "json"
+
+
+class Regex(_Check):
+    """The whole answer matches."""
+
+    check = "regex"

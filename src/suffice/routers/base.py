@@ -73,10 +73,13 @@ class BaseRouter(ABC):
                 f"{n} queries x {k} arms hold no score; at least one is needed to train {self.name}"
             )
         self._fit(outcomes)
-        self.arms_, self.added_ = tuple(outcomes.arms), ()
-        self.n_train_ = len(quality)
-        means = zip(self.arms_, arm_means(quality).tolist(), strict=True)
-        self.mean_quality_ = {arm: mean for arm, mean in means if not np.isnan(mean)}
+        return self._fitted(outcomes.arms, len(quality), arm_means(quality))
+
+    def _fitted(self, arms: Sequence[str], n_train: int, means: FloatArray) -> Self:
+        """Note what was learnt from: so many queries, on which the arms were so good (K,) in the mean."""
+        self.arms_, self.added_, self.n_train_ = tuple(arms), (), n_train
+        named = zip(self.arms_, means.tolist(), strict=True)
+        self.mean_quality_ = {arm: mean for arm, mean in named if not np.isnan(mean)}
         return self
 
     def fit_preferences(self, preferences: Preferences) -> Self:

@@ -18,7 +18,9 @@ _MAX_STEPS: Final = 50
 _TOLERANCE: Final = 1e-9
 
 
-def bradley_terry(wins: ArrayLike, *, penalty: float = 1e-3) -> FloatArray:
+def bradley_terry(
+    wins: ArrayLike, *, penalty: float = 1e-3, prior: FloatArray | None = None, tolerance: float = _TOLERANCE
+) -> FloatArray:
     """Ratings in logits, of mean 0.
 
     Parameters
@@ -27,6 +29,9 @@ def bradley_terry(wins: ArrayLike, *, penalty: float = 1e-3) -> FloatArray:
         Weight of battles that the row's model won against the column's; a tie adds half to both.
     penalty : above 0
         Ridge on ratings: keeps a model that always won finite, and one without battles at 0.
+    prior : shape (K,)
+        What the penalty pulls to, and where the search begins; None is 0.
+    tolerance : the search ends at a step smaller than this
 
     Returns
     -------
@@ -44,16 +49,17 @@ def bradley_terry(wins: ArrayLike, *, penalty: float = 1e-3) -> FloatArray:
             "penalty above 0 are needed"
         )
     games = won + won.T
-    ratings = np.zeros(len(won))
+    centre = np.zeros(len(won)) if prior is None else prior - prior.mean()
+    ratings = centre.copy()
     for _ in range(_MAX_STEPS):
         chance = 1 / (1 + np.exp(ratings[None, :] - ratings[:, None]))  # that the row's model wins
-        slope = (won - games * chance).sum(axis=1) - penalty * ratings
+        slope = (won - games * chance).sum(axis=1) - penalty * (ratings - centre)
         spread = games * chance * (1 - chance)
         curve = np.diag(spread.sum(axis=1) + penalty) - spread
         step = np.linalg.solve(curve, slope)
         step *= min(1.0, 4 / max(float(np.abs(step).max()), 1e-12))
         ratings += step
-        if np.abs(step).max() < _TOLERANCE:
+        if np.abs(step).max() < tolerance:
             break
     return np.asarray(ratings - ratings.mean())
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from suffice.routers.gradients import conjugate_gradients
 from suffice.routers.sparse import Float32, SparseMatrix
 
 _MAX_GRAM: Final = 2048
@@ -120,22 +121,12 @@ def _newton(
 
 
 def _solve(kernel: LinearKernel, root: Float32, right: Float32, penalty: np.float32) -> Float32:
-    """x with (penalty + W^1/2 K W^1/2) x = right, by conjugate gradients."""
-    x = np.zeros_like(right)
-    residual, direction = right.copy(), right.copy()
-    size = _squares(residual)
-    goal = _CG_TOLERANCE**2 * size
-    for _ in range(_MAX_CG):
-        if (size <= goal).all():
-            break
-        applied = root * kernel.times(root * direction) + penalty * direction
-        length = _ratio(size, (direction * applied).sum(axis=1))
-        x += length[:, None] * direction
-        residual -= length[:, None] * applied
-        new_size = _squares(residual)
-        direction = residual + _ratio(new_size, size)[:, None] * direction
-        size = new_size
-    return x
+    """x with (penalty + W^1/2 K W^1/2) x = right."""
+
+    def system(rows: Float32) -> Float32:
+        return np.asarray(root * kernel.times(root * rows) + penalty * rows)
+
+    return conjugate_gradients(system, right, tolerance=_CG_TOLERANCE, max_iterations=_MAX_CG)
 
 
 def _gram_rows(matrix: SparseMatrix, start: int, end: int) -> Float32:
@@ -146,12 +137,3 @@ def _gram_rows(matrix: SparseMatrix, start: int, end: int) -> Float32:
     ids = np.repeat(np.arange(end - start), np.diff(rows.indptr[start : end + 1]))
     dense[ids, rows.indices[first:last]] = rows.values[first:last]
     return matrix.times(dense)
-
-
-def _squares(rows: Float32) -> Float32:
-    return np.asarray(np.einsum("rn,rn->r", rows, rows), np.float32)
-
-
-def _ratio(above: Float32, below: Float32) -> Float32:
-    """above / below, 0 where a system is solved already."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

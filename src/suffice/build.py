@@ -63,7 +63,7 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         )
     catalogue = Catalogue.load()
     http = HttpClient()
-    models = {entry.name: _model(entry, catalogue, config, http) for entry in config.models}
+    models = make_models(config, http)
     candidates = [model.candidate for model in models.values()]
     pipelines = {
         name: _pipeline(name, section, config, candidates, catalogue.version, trained)
@@ -79,6 +79,12 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         retries=config.gateway.retries,
         http=http,
     )
+
+
+def make_models(config: Config, http: HttpClient) -> dict[str, Model]:
+    """Every model of a configuration by name; connects to nothing."""
+    catalogue = Catalogue.load()
+    return {entry.name: _model(entry, catalogue, config, http) for entry in config.models}
 
 
 def panel(config: Config) -> list[Candidate]:

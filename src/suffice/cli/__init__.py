@@ -28,12 +28,15 @@ COMMANDS = (
     "route",
     "train",
     "evaluate",
+    "data",
     "feedback",
     "records",
     "spend",
     "keys",
 )
 """In the order of `suffice --help`; each is a module of this package with `register(app)`."""
+_MODULES = {"data": "data_sets"}
+"""Commands whose module has another name."""
 
 
 def build() -> typer.Typer:
@@ -45,7 +48,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for name in COMMANDS:
-        importlib.import_module(f"suffice.cli.{name}").register(app)
+        importlib.import_module(f"suffice.cli.{_MODULES.get(name, name)}").register(app)
     return app
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from suffice import datasets
-from suffice.datasets import hub
+from suffice.datasets import hub, metrics
 from suffice.datasets.base import Info, TaskSet, folded
 from suffice.datasets.items import Item, long_rows, sample
 from suffice.datasets.rows import FILE, Row, files, rows
@@ -136,13 +136,19 @@ def _from_long(names: Sequence[str], path: Path, metric: str | None) -> list[Bui
     by_task: dict[str, list[Row]] = {}
     for row in long_rows(path):
         by_task.setdefault(row.get("task") or path.stem, []).append(row)
-    wanted = _tasks(names, list(by_task), path)
+
+    def is_scored(task: str) -> bool:
+        return metric is not None or all(row.get("metric") in metrics.available() for row in by_task[task])
+
+    wanted = _tasks(names, list(by_task), path, is_scored)
     return [_long_task(name, [row for task in tasks for row in by_task[task]], path, metric)
             for name, tasks in wanted.items()]  # fmt: skip
 
 
-def _tasks(names: Sequence[str], tasks: Sequence[str], path: Path) -> dict[str, list[str]]:
-    """Set or task -> the tasks of the file that belong to it."""
+def _tasks(
+    names: Sequence[str], tasks: Sequence[str], path: Path, is_scored: Callable[[str], bool]
+) -> dict[str, list[str]]:
+    """Set or task -> the tasks of the file that belong to it; of all tasks, those that can be scored."""
     known = {name: datasets.create(name).info for name in datasets.available()}
     of_set = {
         name: [
@@ -154,7 +160,7 @@ def _tasks(names: Sequence[str], tasks: Sequence[str], path: Path) -> dict[str, 
     }
     if "all" in names:
         taken = {task for found in of_set.values() for task in found}
-        rest = {task: [task] for task in tasks if task not in taken}
+        rest = {task: [task] for task in tasks if task not in taken and is_scored(task)}
         return {name: found for name, found in of_set.items() if found} | rest
     chosen = {}
     for name in names:
@@ -170,7 +176,7 @@ def _long_task(name: str, source: Sequence[Row], path: Path, metric: str | None)
     if name in datasets.available():
         known = datasets.create(name)
         made = [known.from_long(row) for row in source]
-    elif metric is None and not all(row.get("metric") for row in source):
+    elif metric is None and not all(row.get("metric") in metrics.available() for row in source):
         raise DataError(
             f"the task {name!r} is no known set: say how it is scored with --metric", file=str(path)
         )

@@ -29,6 +29,10 @@ registry = Registry(
             name: f"{_HERE}.checks:{cls}"
             for name, cls in {
                 "number": "Number",
+                "exact": "Exact",
+                "verbatim": "Verbatim",
+                "words": "Words",
+                "python": "Python",
                 "contains": "Contains",
                 "label": "Label",
                 "json": "Json",

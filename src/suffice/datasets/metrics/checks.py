@@ -40,3 +40,27 @@ class Regex(_Check):
     """The whole answer matches."""
 
     check = "regex"
+
+
+class Exact(_Check):
+    """Equal but for case, punctuation, articles and blanks."""
+
+    check = "exact"
+
+
+class Verbatim(_Check):
+    """Equal to the letter, but for quotes and blanks around it."""
+
+    check = "verbatim"
+
+
+class Words(_Check):
+    """Exactly that many words."""
+
+    check = "words"
+
+
+class Python(_Check):
+    """The function passes the reference's assertions, within tighter limits than `code`."""
+
+    check = "python"

@@ -1,0 +1,154 @@
+"""One call to one model: within the budget, journalled, retried."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from suffice.catalogue import cost_ceiling_usd
+from suffice.datasets.budget import Budget
+from suffice.datasets.journal import Answered, Journal, call_id
+from suffice.errors import (
+    CatalogueError,
+    ConfigError,
+    ContextOverflow,
+    ProviderAuthError,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnavailable,
+)
+from suffice.protocols import Model
+from suffice.types import Answer, Options, Query
+
+_UNBILLED: Final = (
+    ProviderRejected, ContextOverflow, ProviderAuthError, ProviderRateLimited, ProviderUnavailable,
+)  # fmt: skip
+"""Failures before any work was done. Others, such as a timeout, may be billed."""
+_LONGEST_WAIT_S: Final = 60.0
+OVER_BUDGET: Final = "not asked: the budget does not allow it"
+
+
+class Unanswered(msgspec.Struct, frozen=True):
+    """Why there is no answer."""
+
+    reason: str
+    was_asked: bool = True
+
+
+class Asker:
+    """Asks models; what the journal has already is not asked again."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        budget: Budget,
+        *,
+        timeout_s: float = 120.0,
+        retries: int = 3,
+        backoff_s: float = 0.5,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        timeout_s : of one call
+        retries : after failures that may pass
+        backoff_s : before the first retry; doubled each time, with jitter
+        """
+        self.journal, self.budget = journal, budget
+        self._timeout_s, self._retries, self._backoff_s = timeout_s, retries, backoff_s
+        self._refused: dict[str, str] = {}
+
+    def check(self, model: Model, fields: Mapping[str, Any]) -> None:
+        """Whether calls to a model can be bounded at all.
+
+        Raises
+        ------
+        ConfigError
+            If there is a budget and no price, or no limit on the output.
+        """
+        try:
+            self._ceiling(model, 0, Options(fields=fields))
+        except CatalogueError as error:
+            raise ConfigError(f"{error}; or lift the limit with --no-budget") from error
+
+    async def ask(
+        self, model: Model, query: Query, fields: Mapping[str, Any], sample: int = 0
+    ) -> Answered | Unanswered:
+        """The journal's answer, or a new one."""
+        messages, name = list(query.chat()), model.candidate.name
+        call = call_id(name, model.candidate.model, messages, fields, sample)
+        if call in self.journal.answers:
+            return self.journal.answers[call]
+        options = Options(fields=fields, timeout_s=self._timeout_s)
+        ceiling = self._ceiling(model, len(msgspec.json.encode(messages)), options)
+        for retry in range(self._retries + 1):
+            if name in self._refused:
+                return Unanswered(self._refused[name], was_asked=False)
+            if not await self.budget.reserve(ceiling):
+                return Unanswered(OVER_BUDGET, was_asked=False)
+            found = await self._once(model, query, options, call, ceiling)
+            if isinstance(found, Answered):
+                return found
+            wait_s = self._wait_s(found, retry)
+            if wait_s is None:
+                break
+            await asyncio.sleep(wait_s)
+        return Unanswered(self.journal.errors[call])
+
+    async def _once(
+        self, model: Model, query: Query, options: Options, call: str, ceiling: Decimal
+    ) -> Answered | ProviderError:
+        charged = ceiling  # what it counts as if it is cut off here
+        self.journal.asked(call, ceiling)
+        try:
+            answer = await model.answer(query, options)
+            charged = ceiling if answer.cost_usd is None else answer.cost_usd
+            kept = _kept(answer)
+            self.journal.answered(call, kept, charged)
+            return kept
+        except ProviderError as error:
+            charged = Decimal(0) if isinstance(error, _UNBILLED) else ceiling
+            self.journal.failed(call, f"{type(error).__name__}: {error}", charged)
+            if isinstance(error, ProviderAuthError):  # no other query will fare better
+                self._refused[model.candidate.name] = f"{type(error).__name__}: {error}"
+            return error
+        finally:
+            self.budget.settle(ceiling, charged)
+
+    def _ceiling(self, model: Model, prompt_bytes: int, options: Options) -> Decimal:
+        """The most that a call can cost; 0 where there is no budget to keep."""
+        if self.budget.limit_usd is None:
+            return Decimal(0)
+        return cost_ceiling_usd(
+            model.candidate,
+            prompt_bytes,
+            options.max_tokens,
+            max_compute_s=self._timeout_s * (os.cpu_count() or 1),
+        )
+
+    def _wait_s(self, error: ProviderError, retry: int) -> float | None:
+        """How long until the next try; None: there is none."""
+        if retry >= self._retries or not error.is_retryable:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= _LONGEST_WAIT_S else None
+        wait_s: float = self._backoff_s * 2.0**retry * random.uniform(0.5, 1.0)
+        return min(wait_s, _LONGEST_WAIT_S)
+
+
+def _kept(answer: Answer) -> Answered:
+    return Answered(
+        content=answer.content,
+        cost_usd=answer.cost_usd,
+        prompt_tokens=answer.usage.prompt_tokens,
+        completion_tokens=answer.usage.completion_tokens,
+        latency_s=answer.latency_s,
+        finish_reason=answer.finish_reason,
+    )

@@ -20,6 +20,7 @@ from suffice.errors import ConfigError
 from suffice.types import Kind, SparseFeatures
 
 _Hashes = NDArray[np.uint64]
+_Points = NDArray[np.uint8] | NDArray[np.uint32]
 
 MAX_CHARACTERS: Final = 16_384
 """A longer text counts by its first and last 8,192 characters: instructions stand at either end."""
@@ -29,6 +30,7 @@ _MASK: Final = (1 << 64) - 1
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 _SHIFT: Final = np.uint64(31)
+_ONE: Final = np.float32(1)
 
 _NEW_LINE: Final = " \u00b6 "
 """Lines show lists, code and answers to choose from: their ends are words."""
@@ -154,32 +156,37 @@ class HashedNgrams:
         mixed >>= self._shift
         buckets = mixed.astype(np.int32)
         buckets.sort()
-        is_edge = np.ones(len(buckets) + 1, np.bool_)  # of a run of equal buckets
+        is_edge = np.empty(len(buckets) + 1, np.bool_)  # of a run of equal buckets
+        is_edge[0] = is_edge[-1] = True
         np.not_equal(buckets[1:], buckets[:-1], out=is_edge[1:-1])
         edges = is_edge.nonzero()[0]
         firsts = edges[:-1]
         values = (edges[1:] - firsts).astype(np.float32)
         np.log(values, out=values)
-        values += 1
+        values += _ONE
         values *= np.float32(1 / math.sqrt(values @ values))
-        return buckets[firsts], values
+        return buckets.take(firsts), values
 
 
-def _code_points(text: str) -> NDArray[np.uint32]:
+def _code_points(text: str) -> _Points:
     """Lower-case code points, a sign for a new line, runs of white space as one space, also at the ends.
 
-    Other than ASCII text is normalised to NFKC, which joins accents and full-width forms.
+    ASCII text, whose only other sign is that of a new line, comes as bytes, with which all that follows
+    is faster; other text is normalised to NFKC, which joins accents and full-width forms.
     """
     if len(text) > MAX_CHARACTERS:
         half = MAX_CHARACTERS // 2
         text = f"{text[:half]} {text[-half:]}"
-    if not text.isascii():
+    is_ascii = text.isascii()
+    if not is_ascii:
         text = unicodedata.normalize("NFKC", text)
     words = " ".join(text.lower().replace("\n", _NEW_LINE).split())
+    if is_ascii:
+        return np.frombuffer(f" {words} ".encode("latin-1"), np.uint8)
     return np.frombuffer(f" {words} ".encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _word_hashes(points: NDArray[np.uint32], sizes: tuple[int, int]) -> _Hashes:
+def _word_hashes(points: _Points, sizes: tuple[int, int]) -> _Hashes:
     """One hash for every word n-gram, from prefix sums of code point x base^position."""
     classes = _classes(points)
     starts, ends = _word_bounds(classes)
@@ -187,14 +194,16 @@ def _word_hashes(points: NDArray[np.uint32], sizes: tuple[int, int]) -> _Hashes:
         return np.empty(0, np.uint64)
     n = len(points)
     powers, inverses = _powers(1 << max(n - 1, 255).bit_length())
-    sums = np.cumsum(points * powers[:n])
-    words = (sums[ends] - sums[starts - 1]) * inverses[starts]
+    sums = np.add.accumulate(points * powers[:n])
+    words = sums.take(ends)
+    words -= sums.take(starts - 1)
+    words *= inverses.take(starts)
     words ^= words >> _SHIFT
     words *= _MIX
     return _ngrams(words, sizes)
 
 
-def _character_hashes(points: NDArray[np.uint32], sizes: tuple[int, int]) -> _Hashes:
+def _character_hashes(points: _Points, sizes: tuple[int, int]) -> _Hashes:
     if len(points) <= 2:  # nothing but the two spaces
         return np.empty(0, np.uint64)
     return _ngrams(points.astype(np.uint64) + np.uint64(1), sizes)
@@ -220,15 +229,15 @@ def _word_bounds(classes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[
     """First and last position of every word; classes: 0 no word, 1 in a word, 2 a word by itself."""
     left, right = classes[:-1], classes[1:]
     is_cut = left != right  # a boundary between neighbours
-    is_cut |= right == 2
-    starts = (right.astype(np.bool_) & is_cut).nonzero()[0] + 1
-    ends = (left.astype(np.bool_) & is_cut).nonzero()[0]
-    return starts, ends
+    is_cut |= right == _ALONE
+    starts = np.logical_and(right, is_cut).nonzero()[0]
+    starts += 1
+    return starts, np.logical_and(left, is_cut).nonzero()[0]
 
 
-def _classes(points: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    if points.max() < 128:
-        return _ASCII_CLASSES[points]
+def _classes(points: _Points) -> NDArray[np.uint8]:
+    if points.dtype == np.uint8:
+        return np.frombuffer(points.tobytes().translate(_BYTE_CLASSES), np.uint8)
     return _plane_classes()[np.minimum(points, 0xFFFF)]
 
 
@@ -251,7 +260,8 @@ def _class_table(n: int) -> NDArray[np.uint8]:
 _CLASS_OF: Final = {"L": 1, "N": 1, "M": 1, "Z": 0, "C": 0}
 """Letters, digits and marks make words, separators and controls none, others are words by themselves."""
 
-_ASCII_CLASSES: Final = _class_table(128)
+_ALONE: Final = np.uint8(2)
+_BYTE_CLASSES: Final = _class_table(256).tobytes()
 
 
 @functools.cache

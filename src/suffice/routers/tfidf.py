@@ -6,10 +6,43 @@ ln((1 + n) / (1 + df)) + 1.
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from suffice.types import SparseFeatures
+
+_MAX_TABLE: Final = 1 << 20
+"""Columns up to here are looked up in a table of 4 bytes each, 1 MB for the default embedder's words."""
+_UNKNOWN: Final = np.int32(-1)
+
+
+class Places:
+    """Where columns stand among the ascending columns that are kept: one gather, or a search."""
+
+    def __init__(self, columns: NDArray[np.int32]) -> None:
+        """
+        Parameters
+        ----------
+        columns : (V,), ascending
+        """
+        self._columns = columns
+        self._table: NDArray[np.int32] | None = None
+        last = int(columns[-1]) if len(columns) else 0
+        if last < _MAX_TABLE:
+            self._table = np.full(last + 2, _UNKNOWN, np.int32)  # the last stands for all columns beyond
+            self._table[columns] = np.arange(len(columns), dtype=np.int32)
+
+    def of(self, wanted: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(n,): places in [0, V), -1 where a column is not kept."""
+        if self._table is not None:
+            return self._table.take(wanted, mode="clip")
+        places = np.searchsorted(self._columns, wanted).astype(np.int32)
+        places[places == len(self._columns)] = 0
+        places[self._columns.take(places) != wanted] = _UNKNOWN
+        return places
 
 
 class Vocabulary:
@@ -23,6 +56,7 @@ class Vocabulary:
         idf : (V,)
         """
         self.columns, self.idf = columns, idf
+        self._places = Places(columns)
 
     @classmethod
     def learn(cls, rows: SparseFeatures, *, min_rows: int = 1, n_columns: int | None = None) -> Vocabulary:
@@ -47,28 +81,23 @@ class Vocabulary:
 
         Presence counts, not frequency: over 14,000 exam questions it ranks two models better.
         """
-        places, is_kept = look_up(self.columns, rows.indices)
-        kept = places[is_kept]
-        values = self.idf[kept]
-        ids = rows.row_ids()[is_kept]
-        norms = np.sqrt(np.bincount(ids, weights=values * values, minlength=rows.n_rows))
-        norms[norms == 0] = 1
-        indptr = np.zeros(rows.n_rows + 1, np.int64)
-        np.cumsum(np.bincount(ids, minlength=rows.n_rows), out=indptr[1:])
-        return SparseFeatures(
-            indptr=indptr,
-            indices=kept.astype(np.int32),
-            values=(values / norms[ids]).astype(np.float32),
-            n_columns=len(self.columns),
-        )
+        places = self._places.of(rows.indices)
+        is_kept = places >= 0
+        kept = places if is_kept.all() else places.compress(is_kept)
+        values = self.idf.take(kept)
+        indptr = kept_starts(rows.indptr, is_kept)
+        if rows.n_rows == 1:  # a decision
+            values *= np.float32(1 / (math.sqrt(values @ values) or 1))
+        else:
+            ids = np.repeat(np.arange(rows.n_rows, dtype=np.int32), np.diff(indptr))
+            norms = np.sqrt(np.bincount(ids, weights=values * values, minlength=rows.n_rows))
+            norms[norms == 0] = 1
+            values /= norms.astype(np.float32).take(ids)
+        return SparseFeatures(indptr=indptr, indices=kept, values=values, n_columns=len(self.columns))
 
 
-def look_up(
-    columns: NDArray[np.int32], wanted: NDArray[np.int32]
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Places of the wanted values among the ascending columns, and whether they are there."""
-    if not len(columns):
-        return np.zeros(len(wanted), np.intp), np.zeros(len(wanted), np.bool_)
-    places = np.searchsorted(columns, wanted)
-    places[places == len(columns)] = 0
-    return places, columns[places] == wanted
+def kept_starts(indptr: NDArray[np.int64], is_kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n + 1,): where the rows start once entries that are not kept are gone."""
+    before = np.zeros(len(is_kept) + 1, np.int64)
+    np.add.accumulate(is_kept, out=before[1:])
+    return before.take(indptr)

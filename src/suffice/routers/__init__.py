@@ -66,9 +66,13 @@ registry = Registry(
         "logistic": "suffice.routers.logistic:Logistic",
         "svm": "suffice.routers.svm:SVM",
         "mlp": "suffice.routers.mlp:MLP",
+        "gbm": "suffice.routers.gbm:GBM",
+        "hybrid": "suffice.routers.hybrid:Hybrid",
+        "carrot": "suffice.routers.carrot:Carrot",
         "kmeans": "suffice.routers.kmeans:KMeans",
         "sw_ranking": "suffice.routers.sw_ranking:SWRanking",
         "elo": "suffice.routers.elo:Elo",
+        "mf": "suffice.routers.mf:MF",
     },
 )
 

@@ -147,4 +147,4 @@ def log_odds(quality: FloatArray) -> Float32:
 
 def _departures(logits: Float32, offsets: Float32) -> Float32:
     """(n, K): of the chances from those that the offsets alone give."""
-    return sigmoid(logits + offsets) - sigmoid(offsets)
+    return np.asarray(sigmoid(logits + offsets) - sigmoid(offsets))

@@ -86,7 +86,7 @@ class MLP(BaseRouter):
         crossfit, networks = CrossFit(quality), []
         for number, (inside, held) in enumerate(folds(outcomes.texts, self.n_folds, self.seed)):
             sides = [(x[rows], y[rows], mask[rows]) for rows in (inside, held)]
-            weights = self._network(number, *sides, offsets)
+            weights = self._network(number, sides[0], sides[1], offsets)
             networks.append(weights)
             crossfit.add(0, held, _chance(logits(weights, x[held]) + offsets) - _chance(offsets))
         if not networks:  # all training texts are in one fold
@@ -148,7 +148,7 @@ class MLP(BaseRouter):
         )
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        own = {"offsets": self.offsets_, "means": self.belief_.means}
+        own: dict[str, NDArray[Any]] = {"offsets": self.offsets_, "means": self.belief_.means}
         return self.arrays_ | self.vectors_.state() | own, self.belief_.facts()
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:

@@ -148,7 +148,7 @@ class SVM(BaseRouter):
         near -= np.einsum("nd,nd->n", vectors, vectors)[:, None] * np.float32(0.5)
         near *= np.float32(2 * self.gamma_)
         np.exp(near, out=near)
-        return near @ self.weights_
+        return np.asarray(near @ self.weights_)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         grid, (slope, own_slope) = sorted(self.penalties, reverse=True), self.belief_.slopes
@@ -196,7 +196,7 @@ def _kernel(x: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
     """(n, n): exp(-gamma |x - x'|^2)."""
     halves = np.einsum("nd,nd->n", x, x) * np.float32(0.5)
     inner = x @ x.T - halves[:, None] - halves
-    return np.exp(np.minimum(inner, 0) * np.float32(2 * gamma))
+    return np.asarray(np.exp(np.minimum(inner, 0) * np.float32(2 * gamma)))
 
 
 def _epsilon(

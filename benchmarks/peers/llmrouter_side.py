@@ -86,8 +86,10 @@ def main() -> None:
     problem = Problem.load(source)
     report = imported("LLMRouter", lambda: importlib.import_module("llmrouter.models"))
     for name, kind in KINDS.items():
-        tuned = _tuned(kind, problem)
-        for label, settings in ((name, {}), (f"{name}, tuned", tuned)):
+        runs: list[tuple[str, dict[str, Any]]] = [(name, {})]
+        if problem.is_tuned:
+            runs.append((f"{name}, tuned", _tuned(kind, problem)))
+        for label, settings in runs:
             note = ", ".join(f"{key} {value}" for key, value in settings.items()) or "its defaults"
             try:
                 answer = _run(kind, problem, kind.defaults | settings)

@@ -39,6 +39,8 @@ class Problem:
     test_cost: NDArray[np.float64]
     pair: list[str] | None = None
     """(strong, weak)."""
+    is_tuned: bool = True
+    """Whether peers look for their best setting too, or run with their defaults alone."""
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

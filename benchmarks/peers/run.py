@@ -5,8 +5,10 @@
 
 What stands in the table: `quality` of a router's choices where only quality counts, and what they cost;
 `ours there` is the height of our reference router's hull at that cost; AIQ and APGR where a router gives a
-curve or a ranking; times of one decision with the embedding looked up. LLMRouter's
-routers know no costs and give one choice per query, so they are a point and not a curve.
+curve or a ranking; times of one choice with the embedding looked up (`own reading`: of a whole decision).
+LLMRouter's routers know no costs and give one choice per query, so they are a point and not a curve.
+
+    python benchmarks/peers/run.py --peers PEERS --synthetic 1500,14,768     # times alone, on random vectors
 """
 
 from __future__ import annotations
@@ -41,9 +43,12 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     options = _options()
-    table = Outcomes.read(options.data, where=dict(pair.split("=", 1) for pair in options.where))
-    train, test = table.split(options.split, seed=options.seed)
-    problem = _problem(train, test, options.models, options.pair, options.dimensions)
+    if options.synthetic is None:
+        table = Outcomes.read(options.data, where=dict(pair.split("=", 1) for pair in options.where))
+        train, test = table.split(options.split, seed=options.seed)
+        problem = _problem(train, test, options.models, options.pair, options.dimensions)
+    else:
+        problem = _synthetic(*map(int, options.synthetic.split(",")))
     truth = Truth(
         models=tuple(problem.models),
         quality=problem.test_quality,
@@ -61,7 +66,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data")
+    parser.add_argument("--synthetic", help="QUERIES,MODELS,DIMENSIONS instead of data: for times alone")
     parser.add_argument("--where", action="append", default=[], help="COLUMN=VALUE")
     parser.add_argument("--models", help="names with commas between them, or @FILE")
     parser.add_argument("--pair", help="STRONG,WEAK")
@@ -100,6 +106,29 @@ def _problem(
         train_cost=np.array(train.cost_usd),
         test_cost=np.array(test.cost_usd),
         pair=None if chosen is None else list(chosen),
+    )
+
+
+def _synthetic(n: int, n_models: int, dimensions: int) -> Problem:
+    """Random unit vectors and answers; the first half of the dimensions says a little about quality."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((n + 200, dimensions)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    quality = (vectors @ rng.standard_normal((dimensions, n_models)) + 0.3 > rng.random(n_models)) * 1.0
+    costs = np.tile(np.geomspace(1e-5, 1e-2, n_models), (n + 200, 1))
+    words = np.array(["sum", "poem", "code", "proof", "city", "rhyme", "loop", "king"])
+    texts = [" ".join(rng.choice(words, 30)) + f" {row}" for row in range(n + 200)]
+    return Problem(
+        models=[f"model-{k}" for k in range(n_models)],
+        train_texts=texts[:n],
+        test_texts=texts[n:],
+        train_vectors=vectors[:n],
+        test_vectors=vectors[n:],
+        train_quality=quality[:n],
+        test_quality=quality[n:],
+        train_cost=costs[:n],
+        test_cost=costs[n:],
+        is_tuned=False,
     )
 
 

@@ -25,6 +25,7 @@ _NUMBER = re.compile(
 _EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])", re.DOTALL)
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _MAX_RESPONSE_CHARS = 20_000
+_MAX_NUMBER_CHARS = 2_000
 
 
 def extract_answer(response: str) -> str:
@@ -74,6 +75,8 @@ def _unquoted(text: str) -> str:
 
 
 def _value(match: re.Match[str]) -> float:
+    if len(match[0]) > _MAX_NUMBER_CHARS:
+        return math.nan
     negative = bool((match["sign"] or "").strip() in ("-", "\u2212")) != bool(match["minus"])
     number = Fraction(match["digits"].replace(",", "")) * Fraction(10) ** int(match["exponent"] or 0)
     if match["denominator"]:
@@ -81,7 +84,10 @@ def _value(match: re.Match[str]) -> float:
         number = number / denominator if denominator else Fraction(0)
         if not denominator:
             return math.nan
-    return float(-number if negative else number)
+    try:
+        return float(-number if negative else number)
+    except OverflowError:
+        return math.inf
 
 
 def _number(response: str, reference: str) -> bool:
@@ -97,7 +103,7 @@ def _number(response: str, reference: str) -> bool:
     # "1. ... 2. ..." answer last.
     derives = re.match(r"1[.)]\s|.*(?:=|\b(?:is|are|equals?)\b)", answer)
     value = _value(found[0] if found[0].start() == 0 and not derives else found[-1])
-    return math.isclose(value, _value(wanted), rel_tol=1e-6, abs_tol=1e-9)
+    return math.isfinite(value) and math.isclose(value, _value(wanted), rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _plain_math(text: str) -> str:

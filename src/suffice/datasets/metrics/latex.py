@@ -172,7 +172,9 @@ class _Parser:
         return base
 
     def _group(self) -> float:
-        closing = {"{": "}", "(": ")", "[": "]"}[self._take()]
+        closing = {"{": "}", "(": ")", "[": "]"}.get(self._take())
+        if closing is None:
+            raise _NoNumber
         found = self.sum()
         self._take(closing)
         return found

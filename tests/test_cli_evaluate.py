@@ -1,9 +1,8 @@
-"""`suffice evaluate` and `suffice train` on small files, and the page they write."""
+"""`suffice evaluate` and `suffice train` on small files."""
 
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,8 @@ from suffice.cli import evaluate as evaluate_command
 from suffice.cli import train as train_command
 from suffice.cli.data import json_value, write_atomically
 from suffice.errors import ConfigError, DataError
-from suffice.evaluation import Comparison, evaluate
+from suffice.evaluation import Comparison
 from suffice.outcomes import Outcomes
-from suffice.reports import advice, page, table
-from suffice.reports.plot import plot
-from suffice.reports.svg import Scale, element
 from suffice.types import Query
 
 MODELS = ("small", "medium <b>", "large")
@@ -220,62 +216,6 @@ class TestTrain:
 
     def test_values_are_json_or_text(self) -> None:
         assert [json_value(text) for text in ("7", "true", "[1, 2]", "words")] == [7, True, [1, 2], "words"]
-
-
-class TestReports:
-    def test_names_are_escaped(self) -> None:
-        found = page(evaluate(outcomes(), outcomes(start=500), ["strongest"]), "A & B")
-        assert "medium &lt;b&gt;" in found
-        assert "<b>" not in found
-        assert "A &amp; B" in found
-        for outside in ("http://", "https://", "<script", "url("):
-            assert outside not in found.replace("http://www.w3.org/2000/svg", "")
-
-    def test_plot_is_svg_with_every_line_and_dot(self) -> None:
-        comparison = evaluate(outcomes(), outcomes(start=500), ["strongest", "random"])
-        drawn = plot(comparison)
-        assert drawn is not None
-        tree = ET.fromstring(drawn)
-        space = "{http://www.w3.org/2000/svg}"
-        assert tree.get("role") == "img"
-        assert tree.find(f"{space}desc") is not None
-        assert len(tree.findall(f"{space}circle")) == 3
-        assert len(tree.findall(f"{space}polyline")) == 2 * (2 + 1)  # lines and legend, with the zero router
-        for line in tree.findall(f"{space}polyline"):
-            for point in (line.get("points") or "").split():
-                x, y = map(float, point.split(","))
-                assert 0 <= x <= 960
-                assert 0 <= y <= 560
-
-    def test_without_costs(self) -> None:
-        comparison = evaluate(
-            outcomes(costs=False), outcomes(start=500, costs=False), ["strongest"], pair=("large", "small")
-        )
-        assert plot(comparison) is None
-        assert "no cost-quality plot" in page(comparison)
-        head = table(comparison).head
-        assert "APGR" in head
-        assert "AIQ" not in head
-        assert "--prices" in advice(comparison)
-
-    def test_rows_fit_the_head(self) -> None:
-        found = table(evaluate(outcomes(), outcomes(start=500), ["random", "strongest"]))
-        assert found.routers[0][0] == "strongest"
-        assert {len(row) for row in (*found.routers, *found.baselines)} == {len(found.head)}
-        assert [row[0] for row in found.baselines] == ["Random", "Best single", "Zero router", "Oracle"]
-
-    def test_scales(self) -> None:
-        even = Scale(low=0, high=10, start=100, end=0)
-        assert [even(0), even(5), even(10)] == [100, 50, 0]
-        assert even.ticks() == [0, 2, 4, 6, 8, 10]
-        log = Scale(low=0.5, high=20, start=0, end=1, is_log=True)
-        assert log.ticks() == pytest.approx([0.5, 1, 2, 5, 10, 20])
-        assert log(10**0.5) == pytest.approx(0.5)
-
-    def test_element(self) -> None:
-        assert (
-            element("a", "x", class_="n", stroke_width=1 / 3) == '<a class="n" stroke-width="0.333333">x</a>'
-        )
 
 
 @pytest.mark.parametrize(

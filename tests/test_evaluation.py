@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from suffice import policies
 from suffice.errors import ConfigError, DataError
-from suffice.evaluation import VALUES_USD, Comparison, evaluate, evaluate_seeds, resolve
+from suffice.evaluation import VALUES_USD, Comparison, entrants, evaluate, evaluate_seeds
 from suffice.evaluation.baselines import baselines
 from suffice.evaluation.selection import select_models, select_pair
-from suffice.evaluation.sweep import aiq_interval, choices, sweep
+from suffice.evaluation.significance import Resampled
+from suffice.evaluation.sweep import choices, sweep
 from suffice.evaluation.task_means import task_mean_scores
 from suffice.evaluation.truth import Truth
 from suffice.metrics import aiq, apgr
@@ -245,7 +246,8 @@ class TestSweep:
             truth = Truth(models=MODELS, quality=data.quality, cost_usd=data.cost_usd)
             curve = sweep(truth, np.tile([0.4, 0.6, 0.8], (n, 1)), data.cost_usd)
             span = truth.cost_range()
-            interval = aiq_interval(truth, curve, n_resamples=200)
+            resampled = Resampled(truth, n_resamples=200, seed=0)
+            interval = resampled.aiq_interval(resampled.draw(curve))
             assert span is not None
             assert interval is not None
             assert interval[0] <= aiq(curve.cost_usd, curve.quality, *span) <= interval[1]
@@ -365,14 +367,21 @@ class TestHarness:
 
     def test_tells_its_steps(self) -> None:
         steps: list[str] = []
-        evaluate(table(40), table(40, start=100), ["random", "fixed"], on_step=steps.append)
-        assert [step.split(":")[0] for step in steps] == ["random", "random", "fixed", "fixed"]
+        planned: list[int] = []
+        evaluate(
+            table(40), table(40, start=100), ["random", "fixed"], on_plan=planned.append, on_step=steps.append
+        )
+        assert planned == [len(steps)] == [2 * (1 + 3)]
+        assert {step.split(":")[0] for step in steps} == {"random", "fixed"}
 
     def test_all_and_unknown_routers(self) -> None:
-        assert {"random", "knn", "ridge"} <= set(resolve(["all", "knn"]))
-        assert len(set(resolve(["all", "knn"]))) == len(resolve(["all", "knn"]))
+        found = entrants(["all", "knn"])
+        assert {"random", "knn", "ridge"} <= set(found.names)
+        assert len(set(found.names)) == len(found.names)
+        assert "knn" not in found.by_all
+        assert "ridge" in found.by_all
         with pytest.raises(ConfigError, match="no router is named"):
-            resolve([])
+            entrants([])
 
     def test_nothing_to_learn_from(self) -> None:
         quality = np.ones((4, 3))

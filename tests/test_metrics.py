@@ -127,7 +127,7 @@ class TestAiq:
             aiq([1], [1], 2, 1)
 
     @given(clouds, unit, unit)
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     def test_equals_a_fine_sum(self, points: list[tuple[float, float]], a: float, b: float) -> None:
         low, high = min(a, b), max(a, b) + 0.05
         n = 2000
@@ -192,7 +192,7 @@ class TestPairwise:
         assert cpt([3, 2, 1], [0, 1, 1], [1, 0, 0], 0.0) == 0.0
 
     @given(st.data(), st.integers(2, 5))
-    @settings(max_examples=40)
+    @settings(max_examples=40, deadline=None)
     def test_equals_the_mean_over_orders(self, data: st.DataObject, n: int) -> None:
         column = st.lists(st.integers(0, 2).map(float), min_size=n, max_size=n).map(np.array)
         difference, strong, weak = data.draw(column), data.draw(column), data.draw(column)
@@ -206,7 +206,7 @@ class TestPairwise:
         assert apgr(difference, strong, weak) == pytest.approx(area)
 
     @given(st.integers(0, 10_000))
-    @settings(max_examples=30)
+    @settings(max_examples=30, deadline=None)
     def test_order_of_rows_does_not_matter(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         difference = rng.integers(0, 4, 30).astype(float)

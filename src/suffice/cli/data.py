@@ -15,6 +15,7 @@ from suffice.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from suffice.outcomes import Outcomes
+    from suffice.protocols import Embedder
 
 ModelsOption = Annotated[
     str | None, typer.Option(help="Names with commas between them, or @FILE with one per line.")
@@ -28,6 +29,9 @@ WhereOption = Annotated[
 ArmOption = Annotated[str, typer.Option(help="The column that names what is chosen from.")]
 AggregateOption = Annotated[
     Literal["error", "mean", "first"], typer.Option(help="When a query and model repeat.")
+]
+EmbedderOption = Annotated[
+    str | None, typer.Option(help="For routers that take one: hashed (the default), minilm, ...")
 ]
 
 ONE_MODEL = "one model leaves nothing to route"
@@ -63,12 +67,36 @@ def read_models(given: str | None) -> list[str] | None:
     if given is None:
         return None
     if not given.startswith("@"):
-        return [name.strip() for name in given.split(",") if name.strip()]
+        return names_of(given)
     path = Path(given[1:])
     if not path.is_file():
         raise typer.BadParameter(f"no such file: {path}", param_hint="--models")
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def names_of(given: str) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def read_embedder(name: str | None) -> Embedder | None:
+    """By name; None stays the default."""
+    from suffice import embedders
+
+    return None if name is None else embedders.create(name)
+
+
+def read_groups(paths: Sequence[Path], column: str) -> dict[str, str]:
+    """The group of every query id, named by a column."""
+    from suffice.outcomes import Runs
+
+    found: dict[str, str] = {}
+    for path in paths:
+        runs = Runs.read(path)
+        pairs_of = zip(runs.column("query_id"), runs.column(column), strict=True)
+        found |= {name: str(group) for name, group in pairs_of if group is not None}
+    return found
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:

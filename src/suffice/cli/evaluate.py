@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from suffice.cli.base import console, notes
+from suffice.cli.base import notes
 from suffice.cli.data import (
-    ONE_MODEL,
     AggregateOption,
     ArmOption,
+    EmbedderOption,
     ModelsOption,
     PricesOption,
     WhereOption,
     check_parent,
+    names_of,
+    read_embedder,
+    read_groups,
     read_models,
     read_outcomes,
     write_atomically,
 )
+from suffice.cli.showing import show
 
 if TYPE_CHECKING:
-    from suffice.evaluation import Comparison
+    from suffice.evaluation import Comparison, Extras
     from suffice.outcomes import Outcomes
+
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Routers trained at a time; 2, or the cores there are.")
+]
+
+OnPlan = Callable[[int], None]
+OnStep = Callable[[str], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,37 +56,93 @@ def _evaluate(
     prices: PricesOption = None,
     pair: Annotated[str | None, typer.Option(help="STRONG,WEAK: adds APGR and CPT.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Average over this many splits.")] = 1,
+    embedder: EmbedderOption = None,
+    tasks: Annotated[
+        bool | None, typer.Option("--tasks/--no-tasks", help="A row per task; shown where they are few.")
+    ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option(help="COLUMN (task, source): leave each group out of training in turn.")
+    ] = None,
+    new_model: Annotated[
+        str | None, typer.Option(help="NAME[,NAME]: leave each out, then add it with --labels labels.")
+    ] = None,
+    labels: Annotated[int, typer.Option(min=1, help="Of every --new-model.")] = 100,
+    curve: Annotated[str | None, typer.Option(help="SHARES of the training data, as 0.1,0.25,1.")] = None,
+    robustness: Annotated[bool, typer.Option(help="Compare choices for reworded queries.")] = False,
+    jobs: JobsOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with a plot here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots here.")] = None,
     where: WhereOption = None,
     arm: ArmOption = "model",
     aggregate: AggregateOption = "error",
 ) -> None:
     """Compare routers on recorded outcomes."""
     from suffice.catalogue import read_prices
-    from suffice.evaluation import evaluate_seeds, resolve
+    from suffice.evaluation import Extras, entrants, evaluate_seeds
 
     check_parent(json_file, "--json")
     check_parent(html, "--html")
     first, second = _files(train, test, data, split)
+    wanted = names_of(routers)
+    entrants(wanted)
+    extras = Extras(
+        leave_out=leave_out,
+        new_models=tuple(names_of(new_model or "")),
+        n_labels=labels,
+        curve=_shares(curve),
+        robustness=robustness,
+    )
     source = read_outcomes(first, where, arm, aggregate)
     held: Outcomes | float = split if second is None else read_outcomes(second, where, arm, aggregate)
-    names = resolve([name.strip() for name in routers.split(",") if name.strip()])
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True) as bars:
-        bar = bars.add_task("starting", total=2 * len(names) * seeds)
+    with progress(seeds) as (on_plan, on_step):
         comparison = evaluate_seeds(
             source,
             held,
-            names,
+            wanted,
             n_seeds=seeds,
             models=read_models(models),
             prices=None if prices is None else read_prices(prices),
             pair=_pair(pair),
-            on_step=lambda step: bars.update(bar, advance=1, description=step),
+            embedder=read_embedder(embedder),
+            extras=_grouped(extras, first, second),
+            jobs=n_jobs(jobs),
+            on_plan=on_plan,
+            on_step=on_step,
         )
-    _show(comparison)
+    show(comparison, tasks=tasks)
     _write(comparison, json_file, html, title=f"Routers on {first.stem}")
+
+
+class _Bar:
+    """A progress bar that learns in parts how long it will be."""
+
+    def __init__(self, bars: Progress, n_parts: int) -> None:
+        self._bars, self._left, self._n_done = bars, n_parts, 0
+        self._bar = bars.add_task("starting", total=None)
+
+    def plan(self, n_steps: int) -> None:
+        """One more part; those to come are taken to be as long."""
+        self._bars.update(self._bar, total=self._n_done + n_steps * max(1, self._left))
+        self._left -= 1
+
+    def step(self, step: str) -> None:
+        """Another step is done."""
+        self._n_done += 1
+        self._bars.update(self._bar, completed=self._n_done, description=step)
+
+
+@contextmanager
+def progress(n_parts: int = 1) -> Iterator[tuple[OnPlan, OnStep]]:
+    """A bar on stderr, and what to call when steps are planned and done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True) as bars:
+        bar = _Bar(bars, n_parts)
+        yield bar.plan, bar.step
+
+
+def n_jobs(given: int | None) -> int:
+    """As given, else two, or as many as there are cores."""
+    return given if given is not None else min(2, os.cpu_count() or 1)
 
 
 def _files(
@@ -101,58 +167,21 @@ def _pair(given: str | None) -> tuple[str, str] | None:
     return names[0], names[1]
 
 
-def _show(comparison: Comparison) -> None:
-    from suffice.reports import advice, table
-
-    found = table(comparison)
-    wide = console if console.is_terminal else Console(width=150)
-    gap = 1 if wide.width >= 110 else 0
-    shown = Table(title=_title(comparison), title_justify="left", box=SIMPLE_HEAD, padding=(0, gap, 0, 0))
-    for place, name in enumerate(found.head):
-        shown.add_column(_two_lines(name), justify="right" if place else "left", no_wrap=place > 0)
-    for row in found.routers:
-        shown.add_row(*map(escape, row))
-    shown.add_section()
-    for row in found.baselines:
-        shown.add_row(*map(escape, row), style="dim")
-    wide.print(shown)
-    for note in found.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
-    console.print(advice(comparison), style="bold", highlight=False, markup=False)
-    for warning in _warnings(comparison):
-        notes.print(warning, style="yellow", highlight=False, markup=False)
+def _shares(given: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in names_of(given or ""))
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is not SHARE,SHARE", param_hint="--curve") from None
 
 
-def _title(comparison: Comparison) -> str:
-    return (
-        f"{len(comparison.models)} models, {comparison.n_train:,} training and {comparison.n_test:,} "
-        "test queries"
-    )
+def _grouped(extras: Extras, first: Path, second: Path | None) -> Extras:
+    """With the groups of a column that queries do not carry with them."""
+    import msgspec
 
-
-def _two_lines(name: str) -> str:
-    """Broken at the space that leaves the shorter lines."""
-    spaces = [at for at, letter in enumerate(name) if letter == " "]
-    if not spaces:
-        return name
-    at = min(spaces, key=lambda at: max(at, len(name) - at - 1))
-    return f"{name[:at]}\n{name[at + 1 :]}"
-
-
-def _warnings(comparison: Comparison) -> list[str]:
-    """What was left out, and what may make the figures too good."""
-    details = comparison.details
-    found = [f"router {name} skipped: {why}" for name, why in comparison.skipped.items()]
-    found += [ONE_MODEL] * (len(comparison.models) == 1)
-    found += [f"model {name} left out: {why}" for name, why in details.models_left_out.items()]
-    if details.n_test_left_out:
-        found.append(f"{details.n_test_left_out:,} test queries left out: not known for every model")
-    if details.n_test_seen:
-        found.append(
-            f"{details.n_test_seen:,} test queries stand in the training data too: the figures flatter "
-            "routers that remember; take them out of one file"
-        )
-    return found
+    if extras.leave_out in (None, "task"):
+        return extras
+    groups: Mapping[str, str] = read_groups([first] if second is None else [first, second], extras.leave_out)
+    return msgspec.structs.replace(extras, groups=groups)
 
 
 def _write(comparison: Comparison, json_file: Path | None, html: Path | None, *, title: str) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from suffice.evaluation.baselines import hull_corners
-from suffice.evaluation.comparison import Comparison, SeedResult
+from suffice.evaluation.comparison import Comparison
+from suffice.evaluation.details import SeedResult
 
 
 def mean_of(comparisons: Mapping[int, Comparison]) -> Comparison:
     """Means over comparisons of the same models and routers.
 
-    A figure that is unknown in one comparison is unknown in the mean. Names are the most frequent ones,
-    the recommended value is the median. Intervals are means of the ends: they speak of one split of
-    this size, not of the mean of several.
+    A figure that is unknown in one comparison is unknown in the mean. Names and verdicts are the most
+    frequent ones, the recommended value is the median. Intervals are means of the ends: they speak of
+    one split of this size, not of the mean of several. A task that some split lacks is left out; what
+    was trained beside the comparison is that of the first split.
 
     Parameters
     ----------
@@ -41,8 +43,18 @@ def mean_of(comparisons: Mapping[int, Comparison]) -> Comparison:
             singles=singles,
             models_left_out=found[0].details.models_left_out,
             seeds=tuple(_seed(seed, one) for seed, one in comparisons.items()),
+            **{name: getattr(found[0].details, name) for name in _OF_THE_FIRST},
         ),
     )
+
+
+_OF_THE_FIRST: Final = ("leave_out", "new_models", "learning_curve", "robustness")
+_EMPTY: Final[Mapping[str, Any]] = {
+    "leave_out": None,
+    "new_models": None,
+    "learning_curve": {},
+    "robustness": {},
+}
 
 
 def _in_common_order(one: Comparison) -> Comparison:
@@ -52,7 +64,7 @@ def _in_common_order(one: Comparison) -> Comparison:
     return replace(
         one,
         baselines=replace(one.baselines, zero_router=zero),
-        details=replace(one.details, singles=singles, models_left_out={}),
+        details=replace(one.details, singles=singles, models_left_out={}, **_EMPTY),
     )
 
 
@@ -72,7 +84,8 @@ def _mean(values: Sequence[Any]) -> Any:
     if isinstance(first, tuple):
         return tuple(_mean(parts) for parts in zip(*values, strict=True))
     if isinstance(first, dict):
-        return {key: _mean([value[key] for value in values]) for key in first}
+        common = [key for key in first if all(key in value for value in values)]
+        return {key: _mean([value[key] for value in values]) for key in common}
     assert isinstance(first, msgspec.Struct), f"no mean of {type(first).__name__}"
     names = first.__struct_fields__
     return type(first)(**{name: _mean([getattr(value, name) for value in values]) for name in names})

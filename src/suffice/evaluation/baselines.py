@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from suffice.evaluation.comparison import Baselines, CostQuality, SingleModel, ZeroRouter
+from suffice.evaluation.comparison import Baselines, ZeroRouter
+from suffice.evaluation.figures import CostQuality, SingleModel
 from suffice.evaluation.truth import Truth
 from suffice.metrics import aiq, upper_hull
 

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from suffice import routers as registry
-from suffice.errors import ConfigError, DataError, MissingDependency
-from suffice.evaluation.baselines import baselines, singles
-from suffice.evaluation.comparison import Comparison, Details, RouterResult, TaskMeans
-from suffice.evaluation.fitting import costs_of, fitted, scores_of
-from suffice.evaluation.leaks import n_seen
-from suffice.evaluation.measuring import Measured, measure, median_decision_us, router_result
-from suffice.evaluation.recommend import (
-    OnStep,
-    Predictions,
-    best_router,
-    cross_validated,
-    recommendation,
-)
-from suffice.evaluation.selection import has_costs, is_complete, select_models, select_pair, truth_of
-from suffice.evaluation.task_means import task_mean_scores
+from suffice.evaluation import learning_curve, leave_out, new_model
+from suffice.evaluation.baselines import baselines
+from suffice.evaluation.choosing import Entrants, entrants
+from suffice.evaluation.comparison import Comparison
+from suffice.evaluation.detailing import details_of
+from suffice.evaluation.details import Details
+from suffice.evaluation.entries import Entry, entries_of
+from suffice.evaluation.extras import NO_EXTRAS, Extras
+from suffice.evaluation.ground import Ground, prepare
+from suffice.evaluation.recommend import Predictions, best_router, recommendation
+from suffice.evaluation.robustness import robustness
+from suffice.evaluation.significance import Resampled
+from suffice.evaluation.trials import Bench, Failed, Trial, Tried
 from suffice.evaluation.truth import Truth
+from suffice.evaluation.workers import OnStep, Workers
 from suffice.outcomes import Outcomes
-from suffice.protocols import CostModel, Embedder
-from suffice.types import FloatArray, Price
-
-
-class _Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is the same for all routers of one comparison."""
-
-    train: Outcomes
-    """The compared models, every training query."""
-    test: Outcomes
-    """The compared models, complete test queries."""
-    truth: Truth
-    cost_model: CostModel | None
-    costs: FloatArray | None
-    """(n_test, K): predicted."""
-    pair: tuple[str, str] | None
-    models_left_out: dict[str, str]
-    n_test_left_out: int
+from suffice.protocols import Embedder
+from suffice.types import Price
 
 
 def evaluate(
@@ -56,6 +39,9 @@ def evaluate(
     seed: int = 0,
     n_folds: int = 3,
     n_resamples: int = 1000,
+    extras: Extras = NO_EXTRAS,
+    jobs: int = 1,
+    on_plan: Callable[[int], None] = lambda n_steps: None,
     on_step: OnStep = lambda step: None,
 ) -> Comparison:
     """Train every router, run it at every value, measure it beside the baselines.
@@ -73,16 +59,21 @@ def evaluate(
     seed : of routers, folds and resampling
     n_folds : of the cross-validation behind `recommended`
     n_resamples : of the intervals
-    on_step : told each step in words
+    extras : further trainings
+    jobs : processes to train in; the figures do not depend on it, times do. From a script, guard what
+        starts it with `if __name__ == "__main__"`, since every process reads the script anew
+    on_plan : told how many steps there will be
+    on_step : told each step in words, when it is done
 
     Raises
     ------
     DataError
         If no model or no complete test query is left.
     ConfigError
-        If no router is left, or models or pair do not fit the data.
+        If no router is left, or models, pair or extras do not fit the data.
     """
-    ground = _ground(train, test, models, prices, pair)
+    ground = prepare(train, test, models, prices, pair)
+    chosen = entrants(routers)
     predictions = Predictions(
         ground.train,
         costs=ground.costs is not None,
@@ -91,111 +82,110 @@ def evaluate(
         embedder=embedder,
         seed=seed,
     )
-    results: dict[str, RouterResult] = {}
-    validated: dict[str, Measured] = {}
-    skipped: dict[str, str] = {}
-    for name in resolve(routers):
-        try:
-            on_step(f"{name}: train and measure")
-            result = _run(name, ground, embedder, seed, n_resamples)
-            on_step(f"{name}: cross-validate")
-            validated[name] = predictions.measure(name)
-            results[name] = result
-        except MissingDependency as error:
-            skipped[name] = str(error)
-    if not results:
-        raise ConfigError(f"no router could run: {'; '.join(skipped.values())}")
-    chosen = best_router(validated)
+    work = _Work(ground, chosen, predictions, extras, seed)
+    bench = Bench(
+        tables={"train": ground.train, "test": ground.test},
+        embedders={"": embedder},
+        cost_model=ground.cost_model,
+    )
+    on_plan(len(work))
+    with Workers(bench, jobs=jobs) as workers:
+        found = work.done(workers, on_step)
+    resampled = Resampled(ground.truth, n_resamples=n_resamples, seed=seed)
+    entries, skipped = entries_of(ground, chosen, predictions, resampled, found)
+    best = best_router({name: entry.validated for name, entry in entries.items()})
+    recommended = recommendation(best, entries[best].value_usd, entries[best].result)
+    details = details_of(ground, entries, recommended, resampled)
     return Comparison(
         models=ground.train.arms,
         n_train=ground.train.n_queries,
         n_test=ground.test.n_queries,
         cost_range_usd_per_1k=_range_per_1k(ground.truth),
         baselines=baselines(ground.truth),
-        routers=results,
-        recommended=recommendation(chosen, predictions.value_usd(validated[chosen]), results[chosen]),
-        skipped=skipped,
-        details=_details(ground, validated),
+        routers={name: entry.result for name, entry in entries.items()},
+        recommended=recommended,
+        skipped=chosen.skipped | skipped,
+        details=_with_extras(details, work, entries, found, n_resamples),
     )
 
 
-def resolve(names: Sequence[str]) -> tuple[str, ...]:
-    """Router names with "all" written out, each once."""
-    written = [name for given in names for name in (registry.available() if given == "all" else (given,))]
-    if not written:
-        raise ConfigError(f"no router is named: give some of {', '.join(registry.available())}, or all")
-    return tuple(dict.fromkeys(written))
+class _Work:
+    """All trials of a comparison, planned before any is made, so that none waits for another's turn."""
 
-
-def _ground(
-    train: Outcomes,
-    test: Outcomes,
-    models: Sequence[str] | None,
-    prices: Mapping[str, Price] | None,
-    pair: tuple[str, str] | None,
-) -> _Ground:
-    if prices:
-        train, test = train.with_prices(prices), test.with_prices(prices)
-    names, left_out = select_models(train, models)
-    missing = [name for name in names if name not in test.arms]
-    if missing:
-        raise DataError(f"the test data have no {', '.join(missing)}: name the common ones with --models")
-    train, test = train.select(arms=names), test.select(arms=names)
-    costs = has_costs(train)
-    complete = is_complete(test, costs=costs)
-    if not complete.any():
-        what = "a score and a cost" if costs else "a score"
-        raise DataError(
-            f"none of {test.n_queries} test queries has {what} of all {len(names)} models: name fewer "
-            "with --models" + (", or give prices with --prices" if costs else "")
+    def __init__(
+        self, ground: Ground, chosen: Entrants, predictions: Predictions, extras: Extras, seed: int
+    ) -> None:
+        names = chosen.names
+        self.ground, self.extras, self.seed = ground, extras, seed
+        self.grouping = (
+            None if extras.leave_out is None else leave_out.Grouping(extras.leave_out, ground, extras.groups)
         )
-    test = test.select(rows=complete)
-    cost_model = registry.fit_cost_model(train, prices) if costs else None
-    return _Ground(
-        train=train,
-        test=test,
-        truth=truth_of(test, costs=costs),
-        cost_model=cost_model,
-        costs=None if cost_model is None else costs_of(cost_model, test.queries, names),
-        pair=select_pair(train, pair),
-        models_left_out=left_out,
-        n_test_left_out=int((~complete).sum()),
+        folds = {name: predictions.trials(name) for name in names}
+        plans: dict[str, dict[Any, Trial]] = {
+            "test": {name: self._test(name) for name in names},
+            "folds": {(name, k): one for name, trials in folds.items() for k, one in enumerate(trials)},
+            "leave_out": {} if self.grouping is None else leave_out.plan(self.grouping, names, seed=seed),
+            "new_models": new_model.plan(ground, extras.new_models, names, extras.n_labels, seed=seed),
+            "curve": learning_curve.plan(ground, names, extras.curve, seed=seed),
+        }
+        self.plans = {
+            part: {
+                key: msgspec.structs.replace(one, is_lenient=one.router in chosen.by_all)
+                for key, one in plan.items()
+            }
+            for part, plan in plans.items()
+        }
+
+    def __len__(self) -> int:
+        return sum(len(plan) for plan in self.plans.values())
+
+    def done(self, workers: Workers, on_step: OnStep) -> dict[str, dict[Any, Tried | Failed]]:
+        """What came of each, under the plan's own keys."""
+        found = iter(workers.run([one for plan in self.plans.values() for one in plan.values()], on_step))
+        return {part: {key: next(found) for key in plan} for part, plan in self.plans.items()}
+
+    def _test(self, name: str) -> Trial:
+        return Trial(
+            router=name,
+            seed=self.seed,
+            measures_effort=True,
+            rewords=self.extras.robustness,
+            step="train and measure",
+        )
+
+
+def _with_extras(
+    details: Details,
+    work: _Work,
+    entries: Mapping[str, Entry],
+    found: Mapping[str, Mapping[Any, Tried | Failed]],
+    n_resamples: int,
+) -> Details:
+    """What was asked for, of the routers that ran."""
+    ground, extras, seed = work.ground, work.extras, work.seed
+
+    def of_entries(part: str, place: int) -> dict[Any, Tried | Failed]:
+        return {key: one for key, one in found[part].items() if key[place] in entries}
+
+    left = None
+    if work.grouping is not None:
+        groups = of_entries("leave_out", 1)
+        left = leave_out.result(ground, work.grouping, groups, n_resamples=n_resamples, seed=seed)
+    new = None
+    if extras.new_models:
+        full = {name: entry.measured.aiq for name, entry in entries.items()}
+        new = new_model.result(ground, of_entries("new_models", 1), full, extras.n_labels)
+    return msgspec.structs.replace(
+        details,
+        leave_out=left,
+        new_models=new,
+        learning_curve=learning_curve.result(ground, of_entries("curve", 0), seed=seed),
+        robustness={
+            name: robustness(ground, one.tried.reworded, one.tried.scores, one.value_usd, seed=seed)
+            for name, one in entries.items()
+            if extras.robustness
+        },
     )
-
-
-def _run(name: str, ground: _Ground, embedder: Embedder | None, seed: int, n_resamples: int) -> RouterResult:
-    router, fit_s = fitted(name, ground.train, embedder=embedder, seed=seed)
-    decision_us = median_decision_us(router, ground.cost_model, ground.test.queries)
-    scores = scores_of(router, ground.test.queries, ground.truth.models)
-    measured = measure(ground.truth, scores, ground.costs, ground.pair)
-    return router_result(
-        ground.truth,
-        measured,
-        fit_s=fit_s,
-        decision_us=decision_us,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
-
-
-def _details(ground: _Ground, validated: Mapping[str, Measured]) -> Details:
-    return Details(
-        singles=singles(ground.truth),
-        models_left_out=ground.models_left_out,
-        n_test_left_out=ground.n_test_left_out,
-        n_test_seen=n_seen(ground.train, ground.test),
-        pair=ground.pair,
-        task_means=_task_means(ground),
-        cross_validation={name: cross_validated(found) for name, found in validated.items()},
-    )
-
-
-def _task_means(ground: _Ground) -> TaskMeans | None:
-    scores = task_mean_scores(ground.train, ground.test)
-    if scores is None:
-        return None
-    measured = measure(ground.truth, scores, ground.costs, ground.pair)
-    return TaskMeans(aiq=measured.aiq, pair=measured.pair)
 
 
 def _range_per_1k(truth: Truth) -> tuple[float, float] | None:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import perf_counter
-from typing import Final
-
 import msgspec
 import numpy as np
 
-from suffice import policies
-from suffice.evaluation.comparison import PairResult, RouterResult
-from suffice.evaluation.sweep import Sweep, aiq_interval, aiq_of, sweep
+from suffice.evaluation.comparison import RouterResult
+from suffice.evaluation.figures import PairResult
+from suffice.evaluation.sweep import Sweep, aiq_of, sweep
 from suffice.evaluation.truth import Truth
 from suffice.metrics import apgr, cost_share, cpt, upper_hull
-from suffice.protocols import CostModel, PolicyContext, Router
-from suffice.types import FloatArray, Query
-
-_N_TIMED: Final = 200
-_N_WARM_UP: Final = 5
+from suffice.types import FloatArray
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +54,12 @@ def pair_result(truth: Truth, scores: FloatArray, pair: tuple[str, str] | None) 
 
 
 def router_result(
-    truth: Truth, measured: Measured, *, fit_s: float, decision_us: float, n_resamples: int, seed: int
+    truth: Truth,
+    measured: Measured,
+    *,
+    fit_s: float,
+    decision_us: float,
+    aiq_ci: tuple[float, float] | None,
 ) -> RouterResult:
     """The router's entry of the report."""
     curve = measured.curve
@@ -77,7 +74,7 @@ def router_result(
         )
     return RouterResult(
         aiq=measured.aiq,
-        aiq_ci=aiq_interval(truth, curve, n_resamples=n_resamples, seed=seed),
+        aiq_ci=aiq_ci,
         max_quality=float(curve.quality.max()),
         cost_share_at_best_single=shares[0],
         cost_share_at_95pct=shares[1],
@@ -86,21 +83,3 @@ def router_result(
         fit_s=fit_s,
         decision_us=decision_us,
     )
-
-
-def median_decision_us(router: Router, costs: CostModel | None, queries: Sequence[Query]) -> float:
-    """Median time of one decision, query by query: embedding, scores, predicted costs and policy.
-
-    Each of up to 200 queries is asked once, so that no cache has seen it.
-    """
-    policy = policies.create("utility", value_usd=0.01)
-    context = PolicyContext(arms=router.arms)
-    unknown = np.full((1, len(router.arms)), np.nan)
-    taken = []
-    for query in queries[: _N_WARM_UP + _N_TIMED]:
-        start = perf_counter()
-        scores = router.scores([query])
-        predicted = unknown if costs is None else costs.costs([query])
-        policy.choose(scores, predicted, unknown, context)
-        taken.append(perf_counter() - start)
-    return 1e6 * float(np.median(taken[_N_WARM_UP:] or taken))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from suffice.errors import DataError
-from suffice.evaluation.comparison import CrossValidated, Recommendation, RouterResult
-from suffice.evaluation.fitting import costs_of, fitted, scores_of
+from suffice.evaluation.comparison import Recommendation, RouterResult
+from suffice.evaluation.details import CrossValidated
+from suffice.evaluation.fitting import costs_of
 from suffice.evaluation.measuring import Measured, measure
 from suffice.evaluation.selection import has_costs, is_complete, select_pair, truth_of
+from suffice.evaluation.trials import Bench, Trial, Tried, attempt
+from suffice.evaluation.truth import Truth
 from suffice.outcomes import Outcomes
 from suffice.outcomes.splitting import assign
 from suffice.protocols import Embedder
 from suffice.routers import fit_cost_model
 from suffice.types import FloatArray, IntArray
-
-OnStep = Callable[[str], None]
-"""Told what is about to be done."""
 
 _ENOUGH: Final = 0.95
 """Share of the best single model's quality that a recommended value keeps, where any does."""
@@ -63,17 +63,47 @@ class Predictions:
         self._truth = truth_of(train.select(rows=self._complete), costs=costs)
         self._costs = self._predicted_costs() if costs else None
 
-    def measure(self, router: str, params: Mapping[str, Any] | None = None) -> Measured:
-        """Train it once per fold; judge all folds together, on the queries known for every model."""
+    @property
+    def truth(self) -> Truth:
+        """What is judged on: the training queries known for every model."""
+        return self._truth
+
+    @property
+    def bench(self) -> Bench:
+        """What this router's trials work on."""
+        return Bench(tables={"train": self._train}, embedders={"": self._embedder})
+
+    def trials(
+        self, router: str, params: Mapping[str, Any] | None = None, *, embedder: str = ""
+    ) -> list[Trial]:
+        """One training per fold, asked about the queries that it leaves out."""
+        n_folds = int(self._folds.max()) + 1
+        return [
+            Trial(
+                router=router,
+                params=params or {},
+                embedder=embedder,
+                seed=self._seed,
+                train_rows=np.flatnonzero(self._folds != fold),
+                asked="train",
+                asked_rows=np.flatnonzero(self._folds == fold),
+                step=f"cross-validate, part {fold + 1} of {n_folds}",
+            )
+            for fold in range(n_folds)
+        ]
+
+    def measured(self, found: Sequence[Tried]) -> Measured:
+        """What came of `trials`, judged on all folds together."""
         scores = np.empty_like(self._train.quality)
-        for fold in range(self._folds.max() + 1):
-            held = self._folds == fold
-            inside = self._train.select(rows=~held)
-            model, _ = fitted(router, inside, params, embedder=self._embedder, seed=self._seed)
-            queries = self._train.select(rows=held).queries
-            scores[held] = scores_of(model, queries, self._train.arms)
+        for fold, tried in enumerate(found):
+            scores[self._folds == fold] = tried.scores
         costs = None if self._costs is None else self._costs[self._complete]
         return measure(self._truth, scores[self._complete], costs, self._pair)
+
+    def measure(self, router: str, params: Mapping[str, Any] | None = None) -> Measured:
+        """Train it once per fold; judge all folds together, on the queries known for every model."""
+        bench = self.bench
+        return self.measured([attempt(trial, bench) for trial in self.trials(router, params)])
 
     def value_usd(self, measured: Measured) -> float | None:
         """What a right answer should be worth; None without costs.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from suffice.errors import ConfigError
 from suffice.evaluation.averaging import mean_of
 from suffice.evaluation.comparison import Comparison
+from suffice.evaluation.extras import NO_EXTRAS, Extras
 from suffice.evaluation.harness import evaluate
-from suffice.evaluation.recommend import OnStep
 from suffice.evaluation.selection import select_models
+from suffice.evaluation.workers import OnStep
 from suffice.outcomes import Outcomes
 from suffice.types import Price
 
@@ -23,6 +24,8 @@ def evaluate_seeds(
     n_seeds: int = 1,
     models: Sequence[str] | None = None,
     prices: Mapping[str, Price] | None = None,
+    extras: Extras = NO_EXTRAS,
+    on_plan: Callable[[int], None] = lambda n_steps: None,
     on_step: OnStep = lambda step: None,
     **options: Any,
 ) -> Comparison:
@@ -34,6 +37,8 @@ def evaluate_seeds(
     test : test data, or the share of `train` to learn from: every seed is then another split of it
     n_seeds : at least 1
     models : None takes what `evaluate` would take in every split
+    extras : of the first seed
+    on_plan : told, seed by seed, how many steps there will be
     options : of `evaluate`
 
     Raises
@@ -62,6 +67,8 @@ def evaluate_seeds(
             models=models,
             prices=prices,
             seed=seed,
+            extras=NO_EXTRAS if seed else extras,
+            on_plan=on_plan,
             on_step=told,
             **options,
         )

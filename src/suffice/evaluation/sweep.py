@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from suffice.evaluation.baselines import per_1k
-from suffice.evaluation.comparison import CurvePoint
+from suffice.evaluation.figures import CurvePoint
 from suffice.evaluation.truth import Truth
-from suffice.metrics import aiq, percentile_interval, resampled_means
+from suffice.metrics import aiq
 from suffice.types import FloatArray, IntArray
 
 VALUES_USD: Final[FloatArray] = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 200), [np.inf]])
@@ -23,8 +24,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     values_usd: FloatArray
     """(V,)"""
-    chosen: IntArray
-    """(V, n): a model per query."""
+    chosen: NDArray[np.int16]
+    """(V, n): a model per query; small numbers, since many routers are held at once."""
     quality: FloatArray
     """(V,): mean."""
     cost_usd: FloatArray
@@ -53,7 +54,7 @@ def sweep(truth: Truth, scores: FloatArray, costs: FloatArray | None) -> Sweep:
     """
     values = VALUES_USD if costs is not None else VALUES_USD[-1:]
     paid = np.zeros_like(scores) if costs is None else costs
-    chosen = choices(scores, paid, values, truth.models)
+    chosen = choices(scores, paid, values, truth.models).astype(np.int16)
     return Sweep(
         values_usd=values,
         chosen=chosen,
@@ -98,21 +99,3 @@ def aiq_of(truth: Truth, curve: Sweep) -> float | None:
     """AIQ over the range from the cheapest to the best single model; None without costs."""
     span = truth.cost_range()
     return None if span is None else aiq(curve.cost_usd, curve.quality, *span)
-
-
-def aiq_interval(
-    truth: Truth, curve: Sweep, *, n_resamples: int = 1000, seed: int = 0
-) -> tuple[float, float] | None:
-    """95 % of AIQ over resampled queries; None without costs.
-
-    Curve and range are resampled together. Which models bound the range stays as it is on all queries.
-    """
-    if truth.cost_usd is None:
-        return None
-    distinct = np.unique(curve.chosen, axis=0)
-    bounds = truth.cost_usd[:, [truth.cheapest, truth.best_single]]
-    columns = np.hstack([truth.quality_of(distinct).T, truth.cost_of(distinct).T, bounds])
-    means = resampled_means(columns, n_resamples, seed=seed)
-    n = len(distinct)
-    drawn = [aiq(row[n : 2 * n], row[:n], min(row[-2:]), max(row[-2:])) for row in means]
-    return percentile_interval(drawn)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from suffice.types import FloatArray, IntArray
+from suffice.types import FloatArray
 
 _TOLERANCE = 1e-12
 """Means of the same numbers summed in another order differ by about this much."""
@@ -50,11 +53,11 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return float(self.mean_cost[self.cheapest]), float(self.mean_cost[self.best_single])
 
-    def quality_of(self, chosen: IntArray) -> FloatArray:
+    def quality_of(self, chosen: NDArray[np.integer[Any]]) -> FloatArray:
         """Quality of one chosen model per query, for choices of shape (..., n)."""
         return np.asarray(self.quality[np.arange(len(self.quality)), chosen])
 
-    def cost_of(self, chosen: IntArray) -> FloatArray:
+    def cost_of(self, chosen: NDArray[np.integer[Any]]) -> FloatArray:
         """True cost of one chosen model per query, for choices of shape (..., n); NaN if not known."""
         if self.cost_usd is None:
             return np.full(np.shape(chosen), np.nan)

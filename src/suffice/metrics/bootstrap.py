@@ -7,10 +7,13 @@ Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 _CHUNK_CELLS = 4_000_000
 """Counts held at a time: 32 MB."""
@@ -48,15 +51,59 @@ def resampled_means(values: ArrayLike, n_resamples: int, *, seed: int = 0) -> Fl
             f"values have shape {table.shape} and n_resamples is {n_resamples}: need a row of each"
         )
     n_rows = len(table)
+    parts = [counts @ table / n_rows for counts in resample_counts(n_rows, n_resamples, seed=seed)]
+    return np.concatenate(parts)
+
+
+def resample_counts(n_rows: int, n_resamples: int, *, seed: int = 0) -> Iterator[IntArray]:
+    """How often each row is drawn, resample by resample, some resamples at a time.
+
+    The draws of `resampled_means`: statistics that are no means are compared on them too.
+
+    Parameters
+    ----------
+    n_rows, n_resamples : at least 1
+    seed : of the draws
+
+    Yields
+    ------
+    shape (m, n_rows), rows summing to n_rows; the m sum to n_resamples
+    """
     rng = np.random.default_rng(seed)
-    means = np.empty((n_resamples, table.shape[1]))
     step = max(1, _CHUNK_CELLS // n_rows)
     for start in range(0, n_resamples, step):
         n = min(step, n_resamples - start)
         drawn = rng.integers(n_rows, size=(n, n_rows)) + n_rows * np.arange(n)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=n * n_rows).reshape(n, n_rows)
-        means[start : start + n] = counts @ table / n_rows
-    return means
+        yield np.bincount(drawn.ravel(), minlength=n * n_rows).reshape(n, n_rows)
+
+
+def two_sided_p(samples: ArrayLike) -> float:
+    """How surprising a statistic's resamples make the value 0: twice the smaller tail.
+
+    Parameters
+    ----------
+    samples : shape (n_samples,), at least one; resamples of a difference
+
+    Returns
+    -------
+    float, in (0, 1]; never below 2 / (n_samples + 1), since resampling knows no smaller chance
+
+    References
+    ----------
+    Davison & Hinkley (1997), Bootstrap Methods and their Application, equation 4.11 for the added one.
+
+    Examples
+    --------
+    >>> two_sided_p([-1.0, 1.0, 2.0])
+    1.0
+    >>> two_sided_p([1.0] * 39)
+    0.05
+    """
+    drawn = np.asarray(samples, dtype=np.float64)
+    if not drawn.size:
+        raise ValueError("no samples: at least one is needed")
+    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return float(min(1.0, 2 * (1 + tail) / (len(drawn) + 1)))
 
 
 def percentile_interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float]:

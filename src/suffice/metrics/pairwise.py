@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from suffice.metrics.bootstrap import resample_counts
+
 FloatArray = NDArray[np.float64]
 
 _TOLERANCE = 1e-12
@@ -98,6 +100,32 @@ def apgr(difference: ArrayLike, strong: ArrayLike, weak: ArrayLike) -> float:
     """
     share, recovered = pgr_curve(difference, strong, weak)
     return float((recovered[1:] + recovered[:-1]) @ np.diff(share) / 2)
+
+
+def resampled_apgr(
+    difference: ArrayLike, strong: ArrayLike, weak: ArrayLike, n_resamples: int, *, seed: int = 0
+) -> FloatArray:
+    """APGR of queries drawn with replacement, over and over.
+
+    Parameters, errors: as `pgr_curve`; the draws are those of `resampled_means`.
+
+    Returns
+    -------
+    shape (n_resamples,); NaN for a resample in which strong does not gain over weak
+    """
+    rank, gain, _ = _ranked_gain(difference, strong, weak)
+    order = np.argsort(-np.asarray(difference, dtype=np.float64), kind="stable")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(rank)) + 1])  # of each tie
+    areas = []
+    for counts in resample_counts(len(rank), n_resamples, seed=seed):
+        drawn = counts[:, order]
+        share = np.add.reduceat(drawn, starts, axis=1) / len(rank)  # of calls, tie by tie
+        gained = np.add.reduceat(drawn * gain, starts, axis=1)
+        total = gained.sum(axis=1)
+        before = np.cumsum(gained, axis=1) - gained
+        area = ((before + gained / 2) * share).sum(axis=1)
+        areas.append(np.where(total > 0, area / np.where(total > 0, total, 1.0), np.nan))
+    return np.concatenate(areas)
 
 
 def cpt(difference: ArrayLike, strong: ArrayLike, weak: ArrayLike, target: float) -> float:

@@ -1,7 +1,8 @@
-"""What people read: the table, the advice and the page of a comparison."""
+"""What people read: the tables, the advice and the page of a comparison."""
 
 from suffice.reports.advice import advice
+from suffice.reports.grids import Grid, grids
 from suffice.reports.page import page
 from suffice.reports.table import ReportTable, table
 
-__all__ = ["ReportTable", "advice", "page", "table"]
+__all__ = ["Grid", "ReportTable", "advice", "grids", "page", "table"]

@@ -8,16 +8,12 @@ from typing import Final
 import numpy as np
 
 from suffice.evaluation import Comparison
-from suffice.evaluation.comparison import SingleModel
+from suffice.evaluation.figures import SingleModel
 from suffice.metrics import Hull, hull_at, upper_hull
+from suffice.reports.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, figure, frame
+from suffice.reports.looks import GREY, GREY_DASH, look, shown
 from suffice.reports.svg import Scale, element, polyline, text
 
-WIDTH: Final = 960
-HEIGHT: Final = 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 210, 20, 52
-_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a5bd1", "#5b5b5b")
-"""Okabe and Ito: told apart with any kind of colour vision."""
-_DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
 _LOG_FROM: Final = 12
 """Costs that span a greater ratio are drawn on a log scale."""
 _Box = tuple[float, float, float, float]
@@ -30,27 +26,23 @@ def plot(comparison: Comparison) -> str | None:
         return None
     x, y = _scales(comparison)
     curves = _curves(comparison)
+    names = shown(comparison)
     zero = _hull_of(comparison.baselines.zero_router.curve)
     parts = [
-        _axes(x, y),
-        _line(zero, x, y, "#777777", "4 4", 1.5),
-        *(_line(hull, x, y, *_look(k), 2.2) for k, hull in enumerate(curves.values())),
+        frame(x, y, "USD per 1,000 queries", "quality"),
+        *(_line(hull, x, y, GREY, "", 0.8) for name, hull in curves.items() if name not in names),
+        _line(zero, x, y, GREY, GREY_DASH, 2.0),
+        *(_line(curves[name], x, y, *look(k), 2.2) for k, name in reversed(list(enumerate(names)))),
         _models(comparison, x, y),
+        _recommended(comparison, x, y),
         _star(comparison, x, y),
-        _legend(tuple(curves)),
     ]
     described = (
         "Quality over cost in USD per 1,000 queries. Lines: what each router offers; dashed grey: single "
-        "models mixed by lot. Dots: single models. Star: oracle. The table below has the figures."
+        "models mixed by lot. Dots: single models. Ring: the recommended router at its value. Star: oracle. "
+        "The table below has the figures."
     )
-    head = element("title", "Cost and quality") + element("desc", described)
-    return element(
-        "svg",
-        head + "".join(parts),
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        role="img",
-        xmlns="http://www.w3.org/2000/svg",
-    )
+    return figure("Cost and quality", described, "".join(parts))
 
 
 def _curves(comparison: Comparison) -> dict[str, Hull]:
@@ -74,32 +66,9 @@ def _scales(comparison: Comparison) -> tuple[Scale, Scale]:
     is_log = min(costs) > 0 and max(costs) / min(costs) > _LOG_FROM
     low, high = (min(positive) / 1.15, max(positive) * 1.15) if is_log else (0.0, max(positive) * 1.05)
     margin = 0.06 * (max(qualities) - min(qualities)) or 0.05
-    x = Scale(low=low, high=high, start=_LEFT, end=WIDTH - _RIGHT, is_log=is_log)
+    x = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT, is_log=is_log)
     bottom, top = max(0.0, min(qualities) - margin), max(qualities) + margin
-    return x, Scale(low=bottom, high=top, start=HEIGHT - _BOTTOM, end=_TOP)
-
-
-def _axes(x: Scale, y: Scale) -> str:
-    grid: dict[str, object] = {"stroke": "currentColor", "stroke_opacity": 0.14}
-    right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
-    parts = []
-    for mark in x.ticks():
-        at = x(mark)
-        parts.append(element("line", x1=at, x2=at, y1=_TOP, y2=bottom, **grid))
-        parts.append(text(f"{mark:.6g}", at, bottom + 18, text_anchor="middle"))
-    for mark in y.ticks():
-        at = y(mark)
-        parts.append(element("line", x1=_LEFT, x2=right, y1=at, y2=at, **grid))
-        parts.append(text(f"{mark:.6g}", _LEFT - 8, at + 4, text_anchor="end"))
-    middle = (_LEFT + right) / 2
-    parts.append(text("USD per 1,000 queries", middle, HEIGHT - 10, text_anchor="middle"))
-    turned = f"rotate(-90 16 {(_TOP + bottom) / 2})"
-    parts.append(text("quality", 16, (_TOP + bottom) / 2, text_anchor="middle", transform=turned))
-    return "".join(parts)
-
-
-def _look(k: int) -> tuple[str, str]:
-    return _COLOURS[k % len(_COLOURS)], _DASHES[k % len(_DASHES)]
+    return x, Scale(low=bottom, high=top, start=HEIGHT - BOTTOM, end=TOP)
 
 
 def _line(hull: Hull, x: Scale, y: Scale, colour: str, dash: str, width: float) -> str:
@@ -127,7 +96,7 @@ def _models(comparison: Comparison, x: Scale, y: Scale) -> str:
         box = _free_box(px, py, 6.0 * len(label), taken)
         if box is not None:
             taken.append(box)
-            parts.append(text(label, box[0], box[3] - 3, font_size=11))
+            parts.append(text(label, box[0], box[3] - 3, class_="label"))
     return "".join(parts)
 
 
@@ -136,7 +105,7 @@ def _free_box(px: float, py: float, width: float, taken: list[_Box]) -> _Box | N
     for left in (px + 6, px - 6 - width):
         for top in (py + 1, py - 15, py - 7):
             box = (left, top, left + width, top + 14)
-            inside = left >= _LEFT and left + width <= WIDTH - _RIGHT
+            inside = left >= LEFT and left + width <= WIDTH - RIGHT
             if inside and not any(_overlap(box, other) for other in taken):
                 return box
     return None
@@ -146,21 +115,17 @@ def _overlap(a: _Box, b: _Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
+def _recommended(comparison: Comparison, x: Scale, y: Scale) -> str:
+    chosen = comparison.recommended
+    tip = f"{chosen.router} at value_usd {chosen.value_usd}: quality {chosen.quality:.3f}"
+    px, py = x(max(chosen.cost_usd_per_1k or 0.0, x.low)), y(chosen.quality)
+    style: dict[str, object] = {"fill": "none", "stroke": look(0)[0], "stroke_width": 3}
+    return element("circle", element("title", escape(tip)), cx=px, cy=py, r=9, **style)
+
+
 def _star(comparison: Comparison, x: Scale, y: Scale) -> str:
     oracle = comparison.baselines.oracle
     px, py = x(oracle.cost_usd_per_1k or 0.0), y(oracle.quality)
     return text("★", px, py + 7, text_anchor="middle", font_size=20, fill="#b8860b") + text(
-        "oracle", px + 12, py + 5, font_size=11
+        "oracle", px + 12, py + 5, class_="label"
     )
-
-
-def _legend(names: tuple[str, ...]) -> str:
-    start = WIDTH - _RIGHT + 20
-    entries = [(name, *_look(k)) for k, name in enumerate(names)] + [("zero router", "#777777", "4 4")]
-    parts = []
-    for row, (name, colour, dash) in enumerate(entries):
-        at = _TOP + 14 + 22 * row
-        ends = [(start, at), (start + 30, at)]
-        parts.append(polyline(ends, stroke=colour, stroke_width=2.5, stroke_dasharray=dash or "none"))
-        parts.append(text(name if len(name) <= 24 else "…" + name[-23:], start + 38, at + 4))
-    return "".join(parts)

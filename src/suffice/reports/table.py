@@ -7,12 +7,16 @@ from typing import Final
 import msgspec
 
 from suffice.evaluation import Comparison
-from suffice.evaluation.comparison import CurvePoint, PairResult, RouterResult, SingleModel
+from suffice.evaluation.comparison import RouterResult
+from suffice.evaluation.figures import CurvePoint, PairResult, Significance, SingleModel
 from suffice.metrics import cost_share, upper_hull
 
 NONE: Final = "-"
 """Not known, or never reached."""
 
+MARKS: Final = {"better": "▲", "within chance": "·", "worse": "▼"}
+"""Of verdicts."""
+_GAIN: Final = "gain"
 _COST_COLUMNS: Final = ("AIQ", "95\u00a0% interval", "USD/1k", "cost at 100\u00a0%", "cost at 95\u00a0%")
 _PAIR_COLUMNS: Final = ("APGR", "CPT 50\u00a0%", "CPT 80\u00a0%")
 
@@ -31,13 +35,15 @@ class ReportTable(msgspec.Struct, frozen=True, kw_only=True):
 def table(comparison: Comparison) -> ReportTable:
     """The columns that this comparison has figures for."""
     routers = sorted(comparison.routers.items(), key=lambda item: _merit(item[1]), reverse=True)
-    rows = [_router_row(name, result) for name, result in routers]
+    rows = [_router_row(name, result, comparison.details.significance.get(name)) for name, result in routers]
     others = _baseline_rows(comparison)
     hidden: set[str] = set()
     if comparison.cost_range_usd_per_1k is None:
         hidden |= set(_COST_COLUMNS)
     if comparison.details.pair is None:
         hidden |= set(_PAIR_COLUMNS)
+    if not comparison.details.significance:
+        hidden.add(_GAIN)
     head = tuple(name for name in rows[0] if name not in hidden)
     return ReportTable(
         head=head,
@@ -51,16 +57,17 @@ def _merit(result: RouterResult) -> tuple[float, float, float]:
     return result.aiq or 0.0, result.pair.apgr if result.pair else 0.0, result.max_quality
 
 
-def _router_row(name: str, result: RouterResult) -> dict[str, str]:
+def _router_row(name: str, result: RouterResult, over: Significance | None) -> dict[str, str]:
     best = max(result.curve, key=_quality_then_cheapness)
     return {
         "router": name,
-        "AIQ": _number(result.aiq),
+        "AIQ": number(result.aiq),
         "95\u00a0% interval": _interval(result.aiq_ci),
-        "quality": _number(result.max_quality),
-        "USD/1k": _usd(best.cost_usd_per_1k),
-        "cost at 100\u00a0%": _share(result.cost_share_at_best_single),
-        "cost at 95\u00a0%": _share(result.cost_share_at_95pct),
+        _GAIN: NONE if over is None else gain(over),
+        "quality": number(result.max_quality),
+        "USD/1k": usd(best.cost_usd_per_1k),
+        "cost at 100\u00a0%": share(result.cost_share_at_best_single),
+        "cost at 95\u00a0%": share(result.cost_share_at_95pct),
         **_pair(result.pair),
         "fit s": f"{result.fit_s:.2f}",
         "decision µs": f"{result.decision_us:,.0f}",
@@ -78,34 +85,34 @@ def _baseline_rows(comparison: Comparison) -> list[dict[str, str]]:
     rows = [
         {
             "router": "Random",
-            "quality": _number(base.random.quality),
-            "USD/1k": _usd(base.random.cost_usd_per_1k),
+            "quality": number(base.random.quality),
+            "USD/1k": usd(base.random.cost_usd_per_1k),
             **(_pair(PairResult(apgr=0.5, cpt50=0.5, cpt80=0.8)) if comparison.details.pair else {}),
         },
         {
             "router": "Best single",
-            "quality": _number(best.quality),
-            "USD/1k": _usd(best.cost_usd_per_1k),
-            "cost at 100\u00a0%": _share(None if best.cost_usd_per_1k is None else 1.0),
+            "quality": number(best.quality),
+            "USD/1k": usd(best.cost_usd_per_1k),
+            "cost at 100\u00a0%": share(None if best.cost_usd_per_1k is None else 1.0),
         },
         {
             "router": "Zero router",
-            "AIQ": _number(zero.aiq),
-            "quality": _number(best.quality),
-            "USD/1k": _usd(best.cost_usd_per_1k),
-            "cost at 100\u00a0%": _share(_zero_share(zero.curve, best, 1.0)),
-            "cost at 95\u00a0%": _share(_zero_share(zero.curve, best, 0.95)),
+            "AIQ": number(zero.aiq),
+            "quality": number(best.quality),
+            "USD/1k": usd(best.cost_usd_per_1k),
+            "cost at 100\u00a0%": share(_zero_share(zero.curve, best, 1.0)),
+            "cost at 95\u00a0%": share(_zero_share(zero.curve, best, 0.95)),
         },
         {
             "router": "Oracle",
-            "quality": _number(base.oracle.quality),
-            "USD/1k": _usd(base.oracle.cost_usd_per_1k),
+            "quality": number(base.oracle.quality),
+            "USD/1k": usd(base.oracle.cost_usd_per_1k),
         },
     ]
     if zero.aiq is None:
         del rows[2]  # a mixture says nothing without costs
     if means is not None:
-        rows.append({"router": "Task means*", "AIQ": _number(means.aiq), **_pair(means.pair)})
+        rows.append({"router": "Task means*", "AIQ": number(means.aiq), **_pair(means.pair)})
     return rows
 
 
@@ -121,9 +128,9 @@ def _pair(result: PairResult | None) -> dict[str, str]:
     if result is None:
         return dict.fromkeys(_PAIR_COLUMNS, NONE)
     return {
-        "APGR": _number(result.apgr),
-        "CPT 50\u00a0%": _share(result.cpt50),
-        "CPT 80\u00a0%": _share(result.cpt80),
+        "APGR": number(result.apgr),
+        "CPT 50\u00a0%": share(result.cpt50),
+        "CPT 80\u00a0%": share(result.cpt80),
     }
 
 
@@ -136,6 +143,14 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
             f"AIQ: mean quality over costs from {low:.3g} to {high:.3g} USD per 1,000 queries. Cost at "
             "100 % and 95 %: of the best single model's quality, as a share of its cost. Zero router: single "
             "models mixed by lot. Oracle: the cheapest of the best for every query."
+        )
+    against = {one.against for one in details.significance.values()}
+    if against:
+        is_aiq = against == {"zero router"}
+        what = "AIQ above the zero router's" if is_aiq else "quality above the best single's"
+        notes.append(
+            f"Gain: {what}, on the same resampled queries; ▲ better, ▼ worse: 95 % of them agree; · within "
+            "chance."
         )
     if details.pair is not None:
         strong, weak = details.pair
@@ -152,7 +167,13 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _number(value: float | None) -> str:
+def gain(found: Significance) -> str:
+    """A difference with the mark of its verdict: "+0.013 ▲"."""
+    return f"{found.gain:+.3f} {MARKS[found.verdict]}"
+
+
+def number(value: float | None) -> str:
+    """Three digits after the point."""
     return NONE if value is None else f"{value:.3f}"
 
 
@@ -160,9 +181,11 @@ def _interval(ends: tuple[float, float] | None) -> str:
     return NONE if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}"
 
 
-def _usd(value: float | None) -> str:
+def usd(value: float | None) -> str:
+    """Three digits that count."""
     return NONE if value is None else f"{value:.3g}"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """As a percentage."""
     return NONE if value is None else f"{100 * value:.1f} %"

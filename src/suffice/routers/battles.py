@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from suffice.outcomes import Preferences
 from suffice.routers.draws import text_draws
 from suffice.types import FloatArray, IntArray
-
-_MAX_BATTLES: Final = 500_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,6 +42,15 @@ class Battles:
         fights = np.union1d(self.query * k + self.first, self.query * k + self.second)
         return 2 * len(self) / len(fights) if len(fights) else 1.0
 
+    def surprises(self, rates: FloatArray) -> FloatArray:
+        """(U, K): share of its battles that a model won on a query, minus its rate; NaN without any."""
+        size, k = (len(self.texts), len(self.models)), len(self.models)
+        won, fought = np.zeros((2, *size))
+        for model, wins in ((self.second, self.pref_b), (self.first, 1 - self.pref_b)):
+            won += np.bincount(self.query * k + model, wins, won.size).reshape(size)
+            fought += np.bincount(self.query * k + model, None, won.size).reshape(size)
+        return np.where(fought > 0, won / np.maximum(fought, 1), np.nan) - rates
+
     @classmethod
     def of_preferences(cls, preferences: Preferences, *, seed: int = 0) -> Battles:
         """Of pairs with a known preference between different models (`known_battles`)."""
@@ -63,7 +69,7 @@ class Battles:
         quality: FloatArray,
         *,
         seed: int = 0,
-        max_battles: int = _MAX_BATTLES,
+        max_battles: int,
     ) -> Battles:
         """Every pair of models on every query, ties included: pref_b = (1 + q_b - q_a) / 2.
 

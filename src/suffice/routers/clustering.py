@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from suffice.types import FloatArray
+
 _MAX_STEPS: Final = 30
 _MAX_ROWS: Final = 20_000
 """Centres are learnt from at most so many rows: more move them little."""
@@ -60,6 +62,18 @@ def squared_distances(rows: NDArray[np.float32], centres: NDArray[np.float32]) -
     """(n, k): squared Euclidean distances, from 0."""
     lengths = np.einsum("nd,nd->n", rows, rows)[:, None] + np.einsum("kd,kd->k", centres, centres)
     return np.asarray(np.maximum(lengths - 2 * (rows @ centres.T), 0), np.float32)
+
+
+def soft_weights(
+    vectors: NDArray[np.float32], centres: NDArray[np.float32], *, nearest: int, beta: float
+) -> FloatArray:
+    """(n, k): softmax(-beta distance) over the nearest centres, 0 elsewhere."""
+    distances = np.sqrt(squared_distances(vectors, centres)).astype(np.float64)
+    weights = np.exp(-beta * (distances - distances.min(axis=1, keepdims=True)))
+    if nearest < len(centres):
+        last = np.partition(distances, nearest - 1, axis=1)[:, nearest - 1 : nearest]
+        weights[distances > last] = 0
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def cluster_sums(

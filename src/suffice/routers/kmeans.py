@@ -24,7 +24,7 @@ from suffice.protocols import Embedder
 from suffice.routers.added import AddedArm, shrunk_slope
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
-from suffice.routers.clustering import cluster_sums, kmeans, squared_distances
+from suffice.routers.clustering import cluster_sums, kmeans, soft_weights, squared_distances
 from suffice.routers.draws import text_draws
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.vectors import Projection, TextVectors
@@ -133,13 +133,7 @@ class KMeans(BaseRouter):
         return np.asarray(sums / (counts + max(self.pull, _LEAST_PULL)))
 
     def _weights(self, vectors: NDArray[np.float32], centres: NDArray[np.float32]) -> FloatArray:
-        """(n, k): softmax(-beta distance) over the nearest clusters, 0 elsewhere."""
-        distances = np.sqrt(squared_distances(vectors, centres)).astype(np.float64)
-        weights = np.exp(-self.beta * (distances - distances.min(axis=1, keepdims=True)))
-        if self.nearest < len(centres):
-            last = np.partition(distances, self.nearest - 1, axis=1)[:, self.nearest - 1 : self.nearest]
-            weights[distances > last] = 0
-        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+        return soft_weights(vectors, centres, nearest=self.nearest, beta=self.beta)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         vectors = self.vectors_([query.text for query in queries])

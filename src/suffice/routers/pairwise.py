@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,16 @@ class PairwiseRouter(BaseRouter):
     """A subclass learns from `Battles` and gives win rates in the order of their models."""
 
     seed: int = 0
+    max_battles: ClassVar[int] = 500_000
+    """About how many pairs of outcomes are taken as battles, where there are more."""
 
     def _fit(self, outcomes: Outcomes) -> None:
         names = sorted(outcomes.arms)
         by_name = [outcomes.arms.index(name) for name in names]
         quality = np.asarray(outcomes.quality, np.float64)[:, by_name]
-        battles = Battles.of_quality(outcomes.texts, names, quality, seed=self.seed)
+        battles = Battles.of_quality(
+            outcomes.texts, names, quality, seed=self.seed, max_battles=self.max_battles
+        )
         self._rate(battles)
         held, rates = self._learn(battles)
         counts = (~np.isnan(quality)).sum(axis=0).astype(np.float64)

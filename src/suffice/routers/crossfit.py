@@ -37,9 +37,14 @@ class Belief(NamedTuple):
 
         Both may be the same array. Columns of arms without data are not looked at.
         """
-        common, _ = _split(shared, self.means)
-        apart = _split(own, self.means)[1]
-        return np.asarray(self.means + (self.slopes[0] * common + self.slopes[1] * apart))
+        slope, own_slope = self.slopes
+        if np.isnan(self.means).any():
+            common, apart = _split(shared, self.means)[0], _split(own, self.means)[1]
+            return np.asarray(self.means + (slope * common + own_slope * apart))
+        # the same in fewer steps, which matters for one query
+        common = shared.mean(axis=1, keepdims=True)
+        mean = common if own is shared else own.mean(axis=1, keepdims=True)
+        return np.asarray(self.means + own_slope * own + (slope * common - own_slope * mean))
 
     def facts(self) -> dict[str, Any]:
         """For a router's manifest; `means` goes to its arrays."""

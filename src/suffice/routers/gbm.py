@@ -28,6 +28,8 @@ from suffice.types import FloatArray, IntArray, Query
 
 _SHARES: Final = (0.125, 0.25, 0.5, 1.0)
 """Of `n_trees`: how many to choose from."""
+_FEATURES_A_TREE: Final = 40
+"""Drawn anew for each tree, or an eighth of wide vectors: bounds the time that they take."""
 
 
 class GBM(BaseRouter):
@@ -104,7 +106,7 @@ class GBM(BaseRouter):
             import lightgbm
         except ImportError as error:
             raise MissingDependency("lightgbm", "train", "training the router 'gbm'") from error
-        params = self._lightgbm_params()
+        params = self._lightgbm_params(x.shape[1])
         shared: Any = None
         found: list[Any | None] = []
         for target, known in zip(parts.targets[:, rows], parts.is_known[:, rows], strict=True):
@@ -120,7 +122,7 @@ class GBM(BaseRouter):
             found.append(lightgbm.train(params, data, n_trees))
         return found
 
-    def _lightgbm_params(self) -> dict[str, Any]:
+    def _lightgbm_params(self, n_features: int) -> dict[str, Any]:
         return {
             "objective": "regression",
             "boost_from_average": False,  # targets are centred
@@ -129,7 +131,7 @@ class GBM(BaseRouter):
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_data_in_leaf,
             "max_bin": 63,
-            "feature_fraction": 0.5,
+            "feature_fraction": min(max(_FEATURES_A_TREE / n_features, 0.125), 1.0),
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
             "lambda_l2": 1.0,

@@ -142,7 +142,7 @@ def log_odds(quality: FloatArray) -> Float32:
     """(K,): of the arms' means, half a right and half a wrong answer added so that they are finite."""
     is_known = ~np.isnan(quality)
     rate = (np.where(is_known, quality, 0.0).sum(axis=0) + 0.5) / (is_known.sum(axis=0) + 1)
-    return np.log(rate / (1 - rate)).astype(np.float32)
+    return np.asarray(np.log(rate / (1 - rate)), np.float32)
 
 
 def _departures(logits: Float32, offsets: Float32) -> Float32:

@@ -42,7 +42,7 @@ class MLP(BaseRouter):
         *,
         embedder: Embedder | None = None,
         hidden: Sequence[int] = (128, 64),
-        n_folds: int = 4,
+        n_folds: int = 3,
         lr: float = 1e-3,
         penalty: float = 1e-4,
         batch: int = 64,

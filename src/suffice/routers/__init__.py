@@ -76,6 +76,8 @@ registry = Registry(
         "sw_ranking": "suffice.routers.sw_ranking:SWRanking",
         "elo": "suffice.routers.elo:Elo",
         "mf": "suffice.routers.mf:MF",
+        "embedllm": "suffice.routers.embedllm:EmbedLLM",
+        "irt": "suffice.routers.irt:IRT",
     },
 )
 

@@ -15,7 +15,8 @@ from suffice import routers
 from suffice.embedders import HashedNgrams
 from suffice.errors import ConfigError, DataError, MissingDependency, NotFitted, UnknownModel, UnknownName
 from suffice.outcomes import Outcomes
-from suffice.routers.neighbours import ApproximateIndex, ExactIndex
+from suffice.routers.cells import unit_rows
+from suffice.routers.neighbours import BlockIndex, ExactIndex, build_index
 from suffice.types import Candidate, FloatArray, Price, Query
 
 EMBEDDER = HashedNgrams()
@@ -40,15 +41,26 @@ def table(n: int = 150, seed: int = 0, *, known: float = 1.0) -> Outcomes:
 
 
 TABLE = table()
+NEEDED = {"torch": ("torch", "transformers", "peft")}
+"""Packages of extras that `make test` does not install."""
+QUICK: dict[str, dict[str, Any]] = {
+    "bert": {"encoder": "tiny", "max_steps": 12},
+    "routerdc": {"encoder": "tiny", "max_steps": 12},
+    "causal_lm": {"model": "tiny", "max_steps": 12},
+}
+"""Parameters of routers that would otherwise need a download, or minutes."""
 
 
 @pytest.fixture(params=routers.available())
 def name(request: pytest.FixtureRequest) -> str:
+    extra = getattr(routers.get(request.param), "extra", None)
+    for package in NEEDED.get(extra or "", ()):
+        pytest.importorskip(package, reason=f"pip install 'suffice[{extra}]'")
     return str(request.param)
 
 
 def fit(name: str, outcomes: Outcomes = TABLE, **params: Any) -> Any:
-    return routers.create(name, EMBEDDER, **params).fit(outcomes)
+    return routers.create(name, EMBEDDER, **QUICK.get(name, {}) | params).fit(outcomes)
 
 
 def check(scores: FloatArray, n: int, k: int) -> None:
@@ -240,8 +252,7 @@ def test_knn_is_the_weighted_mean_of_its_neighbours() -> None:
     near = np.argsort(-cosines)[:10]
     weights, means = np.maximum(cosines[near], 0), TABLE.quality.mean(axis=0)
     residual = (weights @ (TABLE.quality[near] - means)) / (weights.sum() + 2)
-    shared, own = router.slopes_
-    expected = means + shared * residual.mean() + own * (residual - residual.mean())
+    expected = means + router.slope_ * residual.mean() + (residual - residual.mean()) @ router.mixing_
     np.testing.assert_allclose(router.scores([query])[0], np.clip(expected, 0, 1), atol=1e-5)
 
 
@@ -262,17 +273,56 @@ def test_the_exact_index_finds_the_nearest(n: int, k: int) -> None:
         assert all(len(set(row)) == min(n, k) for row in near.tolist())
 
 
-def test_the_approximate_index_or_how_to_get_it() -> None:
-    vectors = EMBEDDER.embed(TABLE.texts)
-    try:
-        index = ApproximateIndex(vectors)
-    except MissingDependency as error:
-        assert "suffice[ann]" in str(error)  # noqa: PT017  either is right, by what is installed
-        return
-    near, cosines = index.nearest(vectors[:20], 5)
-    exact = ExactIndex(vectors).nearest(vectors[:20], 5)[1]
-    assert near.shape == cosines.shape == (20, 5)
-    np.testing.assert_allclose(cosines.max(axis=1), exact.max(axis=1), atol=1e-5)
+def test_the_block_index_finds_nearly_all() -> None:
+    rng = np.random.default_rng(0)
+    themes = rng.standard_normal((60, 16), np.float32)
+    vectors, queries = (
+        unit_rows(themes[rng.integers(60, size=n)] + rng.standard_normal((n, 16), np.float32) * 0.5)
+        for n in (3001, 50)
+    )
+    index, exact = BlockIndex(vectors), ExactIndex(vectors)
+    np.testing.assert_array_equal(index.vectors, vectors)
+    for k in (1, 30, 200, 3001):
+        near, cosines = index.nearest(queries, k)
+        assert near.shape == cosines.shape == (50, k)
+        assert all(len(set(row)) == k for row in near.tolist())
+        np.testing.assert_allclose(cosines, np.einsum("nd,nkd->nk", queries, vectors[near]), atol=1e-5)
+        wanted = exact.nearest(queries, k)[0]
+        found = [len(set(a) & set(b)) / k for a, b in zip(near.tolist(), wanted.tolist(), strict=True)]
+        assert np.mean(found) > 0.95
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 100])
+def test_the_block_index_of_few_zero_or_equal_rows(n: int) -> None:
+    for vectors in (np.zeros((n, 4), np.float32), unit_rows(np.ones((n, 4), np.float32))):
+        near, _ = BlockIndex(vectors).nearest(vectors[:1], 5)
+        assert len(set(near[0].tolist())) == min(n, 5)
+
+
+def test_the_block_index_does_not_depend_on_the_order_of_rows() -> None:
+    rng = np.random.default_rng(1)
+    vectors = unit_rows(rng.standard_normal((2000, 8), np.float32))
+    turned = rng.permutation(2000)
+    query = vectors[:1]
+    near, other = (BlockIndex(rows).nearest(query, 20)[0][0] for rows in (vectors, vectors[turned]))
+    assert set(near.tolist()) == set(turned[other].tolist())
+
+
+def test_a_saved_order_must_be_one() -> None:
+    vectors = unit_rows(np.random.default_rng(2).standard_normal((50, 8), np.float32))
+    order = BlockIndex(vectors).order
+    assert order is not None
+    assert build_index(vectors, "approximate", order).nearest(vectors[:1], 3)[0][0, 0] in range(50)
+    for broken in (order[:-1], np.zeros(50, np.int32), order - 1):
+        with pytest.raises(ArtefactError, match="order"):
+            build_index(vectors, "approximate", broken)
+
+
+def test_knn_by_blocks_survives_a_save(tmp_path: Path) -> None:
+    router = fit("knn", index="approximate")
+    router.save(tmp_path)
+    again = type(router).load(tmp_path, embedder=EMBEDDER)
+    np.testing.assert_array_equal(router.scores(TABLE.queries), again.scores(TABLE.queries))
 
 
 @pytest.mark.parametrize(

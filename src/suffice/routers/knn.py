@@ -61,7 +61,7 @@ class KNN(BaseRouter):
         power : neighbours weigh max(cosine, 0) ** power; 0 weighs all the same
         projection : "lsa" learns `dimensions` directions from sparse features, "none" takes the
             embedder's own vectors, "auto" is "lsa" where the embedder has features
-        index : "approximate" needs the extra [ann]; "auto" takes it beyond 100,000 queries
+        index : "approximate" reads only the likeliest training queries; "auto" does beyond 8,000
         seed : of the projection, and of the sample of training queries that are left out
         """
         self.embedder = embedder
@@ -79,17 +79,18 @@ class KNN(BaseRouter):
         else:
             vectors = self._embedder().embed(texts)
         self._keep(vectors, np.asarray(outcomes.quality, np.float32))
-        self.k_, self.slopes_ = self._choose(text_draws(texts, self.seed))
+        self.k_, self.slope_, self.mixing_ = self._choose(text_draws(texts, self.seed))
 
-    def _choose(self, draws: NDArray[np.uint64]) -> tuple[int, list[float]]:
-        """k, and the slopes of the shared and of the arms' own part, from queries left out in turn."""
+    def _choose(self, draws: NDArray[np.uint64]) -> tuple[int, float, FloatArray]:
+        """k, the slope of the shared part and the mixing of the arms' own, from queries left out in turn."""
         grid = sorted({min(k, len(draws)) for k in (_GRID if self.k is None else (self.k,))})
         n_arms = len(self.means_)
         held_out = HeldOut(len(grid), 1 + n_arms)
         sample = np.argsort(draws, kind="stable")[:_MAX_LEFT_OUT]
+        left_out = self.index_.vectors[sample]
         for start in range(0, len(sample), _BLOCK):
             rows = sample[start : start + _BLOCK]
-            near, cosines = self.index_.nearest(self.index_.vectors[rows], grid[-1])
+            near, cosines = self.index_.nearest(left_out[start : start + _BLOCK], grid[-1])
             order = np.argsort(-cosines, axis=1, kind="stable")
             near = np.take_along_axis(near, order, axis=1)
             cosines = np.take_along_axis(cosines, order, axis=1)
@@ -105,11 +106,16 @@ class KNN(BaseRouter):
                 held_out.add(setting, predicted, targets)
         parts = (slice(0, 1), slice(1, None))
         best = held_out.best(parts[min(n_arms - 1, 1)])
-        return grid[best], [held_out.slope(best, part) for part in parts]
+        return grid[best], held_out.slope(best, parts[0]), held_out.mixing(best, parts[1])
 
-    def _keep(self, vectors: NDArray[np.float32], quality: NDArray[np.float32]) -> None:
+    def _keep(
+        self,
+        vectors: NDArray[np.float32],
+        quality: NDArray[np.float32],
+        order: NDArray[np.int32] | None = None,
+    ) -> None:
         is_known = ~np.isnan(quality)
-        self.index_: NeighbourIndex = build_index(vectors, self.index)
+        self.index_: NeighbourIndex = build_index(vectors, self.index, order)
         self.means_ = arm_means(quality.astype(np.float64))
         has_data = ~np.isnan(self.means_)
         self.known_means_ = np.where(has_data, self.means_, 0.0)
@@ -139,7 +145,7 @@ class KNN(BaseRouter):
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
         shared, own = self._parts(*self.index_.nearest(vectors, self.k_))
-        return np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+        return np.asarray(self.means_ + (self.slope_ * shared + own @ self.mixing_))
 
     def _parts(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """What neighbours (n, k) say, relative to the arms' means: (n, 1) shared and (n, K) own.
@@ -147,11 +153,12 @@ class KNN(BaseRouter):
         With weights w of neighbours of known quality q it is sum w (q - mean) / (sum w + pull).
         """
         weights = np.maximum(cosines, 0) ** np.float32(self.power)
-        sums = np.matmul(weights[:, None, :], self.quality_[near])[:, 0].astype(np.float64)
+        quality = self.quality_.take(near, axis=0)  # twice as fast as indexing
+        sums = np.matmul(weights[:, None, :], quality)[:, 0].astype(np.float64)
         if self.is_known_ is None:
             totals = weights.sum(axis=1, keepdims=True)
         else:
-            totals = np.matmul(weights[:, None, :], self.is_known_[near].astype(np.float32))[:, 0]
+            totals = np.matmul(weights[:, None, :], self.is_known_.take(near, axis=0).astype(np.float32))[:, 0]
         residuals = (sums - totals * self.known_means_) / (totals + max(self.pull, _LEAST_PULL))
         shared = residuals @ self.arm_shares_
         return shared, residuals - shared
@@ -167,10 +174,16 @@ class KNN(BaseRouter):
         quality = self.quality_.copy()
         if self.is_known_ is not None:
             quality[~self.is_known_] = np.nan
-        arrays = {"vectors": self.index_.vectors, "quality": quality}
+        arrays: dict[str, NDArray[Any]] = {
+            "vectors": self.index_.vectors,
+            "quality": quality,
+            "mixing": self.mixing_,
+        }
+        if self.index_.order is not None:
+            arrays["order"] = self.index_.order
         if self.lsa_ is not None:
             arrays |= {"lsa_columns": self.lsa_.columns, "lsa_components": self.lsa_.components}
-        return arrays, {"k": self.k_, "slopes": self.slopes_}
+        return arrays, {"k": self.k_, "slope": self.slope_}
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()
@@ -183,9 +196,10 @@ class KNN(BaseRouter):
             self.lsa_ = Lsa(columns, arrays.take("lsa_components", "f", (len(columns), width)))
         vectors = arrays.take("vectors", "f", (self.n_train_, width))
         quality = arrays.take("quality", "f", (self.n_train_, len(self.arms_)), finite=False)
-        self._keep(vectors, quality)
-        shared, own = facts["slopes"]
-        self.k_, self.slopes_ = int(facts["k"]), [float(shared), float(own)]
+        order = arrays.take("order", "i", (self.n_train_,)) if arrays.has("order") else None
+        self._keep(vectors, quality, order)
+        self.mixing_ = arrays.take("mixing", "f", (len(self.arms_), len(self.arms_)))
+        self.k_, self.slope_ = int(facts["k"]), float(facts["slope"])
 
     def _uses_lsa(self) -> bool:
         if self.projection == "auto":

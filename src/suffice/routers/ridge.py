@@ -3,7 +3,7 @@
 Hoerl and Kennard (1970), ridge regression, on hashed TF-IDF features. What decides between two arms
 is the difference of their scores, so what the arms share (how hard the query is for all of them) and
 what tells them apart (each arm's deviation from that) are learnt as separate targets, each with the
-penalty and slope that cross-validation inside the training data prefers.
+penalty and the slopes that cross-validation inside the training data prefers.
 """
 
 from __future__ import annotations
@@ -66,16 +66,17 @@ class Ridge(BaseRouter):
         self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
         matrix = SparseMatrix(self.vocabulary_.weigh(rows))
         folds = (text_draws(outcomes.texts, self.seed) % np.uint64(self.n_folds)).astype(np.intp)
-        self.penalties_, self.slopes_ = self._choose(matrix, targets, mask, folds)
+        self.penalties_, self.slopes_, mixing = self._choose(matrix, targets, mask, folds)
         part = np.minimum(np.arange(len(targets)), 1)  # 0 shared, 1 own
         weights = ridge(matrix, targets, mask, np.array(self.penalties_, np.float32)[part])
-        weights *= np.array(self.slopes_, np.float32)[part][:, None]
+        weights[0] *= np.float32(self.slopes_[0])
+        weights[1:] = mixing.astype(np.float32) @ weights[1:]
         self.weights_ = _by_arm(weights, len(self.means_))
 
     def _choose(
         self, matrix: SparseMatrix, targets: Float32, mask: Float32, folds: IntArray
-    ) -> tuple[list[float], list[float]]:
-        """Penalties and slopes, each of the shared and of the arms' own part."""
+    ) -> tuple[list[float], list[float], FloatArray]:
+        """Penalties and slopes, each of the shared and of the arms' own part, and how the latter mix."""
         grid = sorted(self.penalties, reverse=True)
         held_out = HeldOut(len(grid), len(targets))
         for fold in range(self.n_folds):
@@ -89,7 +90,7 @@ class Ridge(BaseRouter):
         parts = (slice(0, 1), slice(1, None))
         best = [held_out.best(part) for part in parts]
         slopes = [held_out.slope(one, part) for one, part in zip(best, parts, strict=True)]
-        return [grid[one] for one in best], slopes
+        return [grid[one] for one in best], slopes, held_out.mixing(best[1], parts[1])
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
@@ -100,7 +101,7 @@ class Ridge(BaseRouter):
         rows = self.vocabulary_.weigh(features)
         out = np.empty((rows.n_rows, len(self.means_)))
         for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
-            np.matmul(rows.values[start:end], self.weights_[rows.indices[start:end]], out=out[row])
+            np.matmul(rows.values[start:end], self.weights_.take(rows.indices[start:end], axis=0), out=out[row])
         out += self.means_
         return out
 
@@ -109,7 +110,7 @@ class Ridge(BaseRouter):
         (shared, own), (slope, own_slope) = self.penalties_, self.slopes_
         known = f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries"
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
-        return known, f"{together}, {own:g} and {own_slope:.2f} on what tells them apart"
+        return known, f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart"
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {

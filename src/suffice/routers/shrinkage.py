@@ -5,6 +5,12 @@ part the setting of the highest correlation between held-out predictions and tru
 slope that scales predictions to the least squared error (Copas, 1983, Regression, Prediction and
 Shrinkage), itself shrunk by what chance alone would give (the positive part of James and Stein, 1961).
 Where predictions say nothing the slope is 0 and every arm keeps its mean.
+
+Of what tells arms apart most is noise: that one arm is right here and another wrong repeats along few
+directions only, such as "good at code, bad at sums". So arms' own parts are turned to the directions in
+which they vary, and each has a slope of its own (the curds and whey of Breiman and Friedman, 1997,
+section 3, with principal in place of canonical directions). It keeps a router of many arms from choosing
+the arm that it overrates most.
 """
 
 from __future__ import annotations
@@ -23,24 +29,25 @@ class HeldOut:
     """Sums over held-out predictions p and targets t, for each of several settings and targets."""
 
     def __init__(self, n_settings: int, n_targets: int) -> None:
-        self.products = np.zeros((n_settings, n_targets))
-        """Of p t."""
-        self.squares = np.zeros((n_settings, n_targets))
-        """Of p^2."""
-        self.truths = np.zeros((n_settings, n_targets))
-        """Of t^2."""
+        self.products = np.zeros((n_settings, n_targets, n_targets))
+        """Of p t'."""
+        self.squares = np.zeros((n_settings, n_targets, n_targets))
+        """Of p p'."""
+        self.truths = np.zeros((n_settings, n_targets, n_targets))
+        """Of t t'."""
         self.n_rows = np.zeros(n_settings)
 
     def add(self, setting: int, predicted: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predictions (R, n) of one setting for targets (R, n); both 0 where the truth is unknown."""
-        self.products[setting] += np.einsum("rn,rn->r", predicted, targets, dtype=np.float64)
-        self.squares[setting] += np.einsum("rn,rn->r", predicted, predicted, dtype=np.float64)
-        self.truths[setting] += np.einsum("rn,rn->r", targets, targets, dtype=np.float64)
+        p, t = (np.asarray(rows, np.float64) for rows in (predicted, targets))
+        self.products[setting] += p @ t.T
+        self.squares[setting] += p @ p.T
+        self.truths[setting] += t @ t.T
         self.n_rows[setting] += predicted.shape[1]
 
     def best(self, targets: slice) -> int:
         """The setting of the highest correlation, for these targets together; of equals the first."""
-        products, squares = (sums[:, targets].sum(axis=1) for sums in (self.products, self.squares))
+        products, squares = (_traces(sums, targets) for sums in (self.products, self.squares))
         return int((products / np.sqrt(np.maximum(squares, 1e-12))).argmax())
 
     def slope(self, setting: int, targets: slice) -> float:
@@ -50,12 +57,39 @@ class HeldOut:
         the slope of least squared error is taken (1 - 1 / t^2) times.
         """
         sums = (self.products, self.squares, self.truths)
-        product, square, truth = (float(one[setting, targets].sum()) for one in sums)
-        if product <= 0 or square <= 0:
-            return 0.0
-        unexplained = max(square * truth - product**2, 0.0)
-        believed = max(1 - unexplained / (float(self.n_rows[setting]) * product**2), 0.0)
-        return min(product / square * believed, _MAX_SLOPE)
+        found = (float(_traces(one[setting], targets)) for one in sums)
+        return _slope(*found, float(self.n_rows[setting]))
+
+    def mixing(self, setting: int, targets: slice) -> FloatArray:
+        """What predictions (n, R) of a setting are best multiplied by, if directions may differ: (R, R).
+
+        Symmetric, with the principal directions of the targets as eigenvectors and their slopes, at most
+        the common one, as eigenvalues.
+        """
+        products, squares, truths = (
+            sums[setting][targets, targets] for sums in (self.products, self.squares, self.truths)
+        )
+        _, directions = np.linalg.eigh(truths)
+        n = float(self.n_rows[setting])
+        along = [
+            np.einsum("rd,rs,sd->d", directions, sums, directions) for sums in (products, squares, truths)
+        ]
+        most = self.slope(setting, targets)
+        slopes = [min(_slope(*sums, n), most) for sums in np.array(along).T.tolist()]
+        return np.asarray((directions * slopes) @ directions.T)
+
+
+def _traces(sums: FloatArray, targets: slice) -> FloatArray:
+    """Sums of the diagonals, over these targets, of the last two axes."""
+    return np.asarray(np.einsum("...rr->...r", sums)[..., targets].sum(axis=-1))
+
+
+def _slope(product: float, square: float, truth: float, n_rows: float) -> float:
+    if product <= 0 or square <= 0:
+        return 0.0
+    unexplained = max(square * truth - product**2, 0.0)
+    believed = max(1 - unexplained / (n_rows * product**2), 0.0)
+    return min(product / square * believed, _MAX_SLOPE)
 
 
 def shared_and_own(residuals: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:

@@ -158,7 +158,8 @@ class KNN(BaseRouter):
         if self.is_known_ is None:
             totals = weights.sum(axis=1, keepdims=True)
         else:
-            totals = np.matmul(weights[:, None, :], self.is_known_.take(near, axis=0).astype(np.float32))[:, 0]
+            is_known = self.is_known_.take(near, axis=0).astype(np.float32)
+            totals = np.matmul(weights[:, None, :], is_known)[:, 0]
         residuals = (sums - totals * self.known_means_) / (totals + max(self.pull, _LEAST_PULL))
         shared = residuals @ self.arm_shares_
         return shared, residuals - shared

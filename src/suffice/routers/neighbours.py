@@ -1,16 +1,25 @@
-"""Nearest training queries by cosine: exact in memory, approximate for very many."""
+"""Nearest training queries by cosine: exact among few, in the likeliest blocks among many."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Protocol
+import math
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.errors import ConfigError, MissingDependency
+from suffice.errors import ArtefactError, ConfigError
+from suffice.routers.cells import like_by_like, unit_rows
 
-_MAX_EXACT: Final = 100_000
-"""Beyond this many vectors "auto" takes the approximate index: one exact search takes over 2 ms."""
+_MAX_EXACT: Final = 8_000
+"""Beyond this many rows "auto" looks into blocks: to read all of them costs more than to choose."""
+
+_BLOCKS_PER_ROOT: Final = 4
+"""Blocks are of sqrt(n) / 4 rows, so that there are 4 sqrt(n) of them."""
+_READ_PER_ROOT: Final = 10
+"""10 sqrt(n) rows are read: 1,000 of 10,000, 10,000 of a million."""
+_READ_PER_WANTED: Final = 8
+"""But at least so many rows for each neighbour that is wanted."""
 
 _GROUP: Final = 16
 """Values per group when looking for the largest."""
@@ -21,7 +30,13 @@ Found = tuple[NDArray[np.intp], NDArray[np.float32]]
 class NeighbourIndex(Protocol):
     """Finds rows by the cosine with a query; rows and queries are unit rows."""
 
-    vectors: NDArray[np.float32]
+    order: NDArray[np.int32] | None
+    """(N,): what to hand to `build_index` so that it is not worked out again; None: nothing."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """(N, d)."""
+        ...
 
     def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
         """(n, min(k, N)) row numbers, in any order, and their cosines."""
@@ -31,62 +46,114 @@ class NeighbourIndex(Protocol):
 class ExactIndex:
     """One product with all vectors, then a partial sort."""
 
+    order: NDArray[np.int32] | None = None
+
     def __init__(self, vectors: NDArray[np.float32]) -> None:
-        self.vectors = vectors
+        self._vectors = vectors
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        return self._vectors
 
     def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
         if len(queries) == 1:
-            cosines = self.vectors @ queries[0]
+            cosines = self._vectors @ queries[0]
             near = _largest(cosines, k)
             return near[None], cosines[near][None]
-        block = queries @ self.vectors.T
-        near = np.empty((len(queries), min(k, len(self.vectors))), np.intp)
+        block = queries @ self._vectors.T
+        near = np.empty((len(queries), min(k, len(self._vectors))), np.intp)
         for row, cosines in zip(near, block, strict=True):
             row[:] = _largest(cosines, k)
         return near, np.take_along_axis(block, near, axis=1)
 
 
-class ApproximateIndex:
-    """A navigable small-world graph (Malkov and Yashunin, 2018) by usearch, built when made.
+class BlockIndex:
+    """Rows in blocks of like ones; a search reads the blocks whose mean is nearest to the query.
 
-    It is built again at load rather than read from disk, where nothing could check it: about 20 s for
-    120,000 vectors on one core. There it finds 99 % of the 60 nearest, eight times as fast as all.
+    Of 10,000 exam questions it reads a tenth and finds 97 % of the 60 nearest; what is missed lies at
+    the rim. All blocks are of one size, so that every search takes the same time.
     """
 
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
-        try:
-            from usearch.index import Index
-        except ImportError as error:
-            raise MissingDependency("usearch", "ann", "the approximate neighbour index") from error
-        self.vectors = vectors
-        self._index: Any = Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
-        self._index.add(np.arange(len(vectors)), vectors, threads=1)
+    def __init__(self, vectors: NDArray[np.float32], order: NDArray[np.int32] | None = None) -> None:
+        """
+        Parameters
+        ----------
+        vectors : shape (n, d), n >= 1
+        order : shape (n,), as `like_by_like` has it; None works it out
+        """
+        n, width = vectors.shape
+        kept = like_by_like(vectors) if order is None else order
+        self.order: NDArray[np.int32] | None = kept
+        self._rows = kept
+        size = max(round(math.sqrt(n) / _BLOCKS_PER_ROOT), 1)
+        n_blocks = -(-n // size)
+        self._n_empty = n_blocks * size - n  # places of the last block
+        blocks = np.zeros((n_blocks * size, width), np.float32)
+        np.take(vectors, kept, axis=0, out=blocks[:n])
+        self._blocks = blocks.reshape(n_blocks, size, width)
+        self._centres = unit_rows(self._blocks.sum(axis=1))
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """(n, d), as they were given."""
+        n = len(self._rows)
+        rows = np.empty((n, self._blocks.shape[2]), np.float32)
+        rows[self._rows] = self._blocks.reshape(-1, rows.shape[1])[:n]
+        return rows
 
     def nearest(self, queries: NDArray[np.float32], k: int) -> Found:
-        found = self._index.search(queries, min(k, len(self.vectors)))
-        keys = np.atleast_2d(found.keys).astype(np.intp)
-        cosines = np.einsum("nd,nkd->nk", queries, self.vectors[keys])
-        return keys, cosines
+        found = [self._nearest(query, k) for query in queries]
+        if len(found) == 1:
+            return found[0][0][None], found[0][1][None]
+        return np.stack([rows for rows, _ in found]), np.stack([cosines for _, cosines in found])
+
+    def _nearest(self, query: NDArray[np.float32], k: int) -> Found:
+        n_blocks, size, width = self._blocks.shape
+        n_rows = max(_READ_PER_ROOT * math.sqrt(len(self._rows)), _READ_PER_WANTED * k)
+        n_read = min(math.ceil(n_rows / size) + 1, n_blocks)
+        blocks = (self._centres @ query).argpartition(n_blocks - n_read)[n_blocks - n_read :]
+        cosines = self._blocks.take(blocks, axis=0).reshape(n_read * size, width) @ query
+        if self._n_empty:
+            last = (blocks == n_blocks - 1).nonzero()[0]
+            if len(last):
+                end = (int(last[0]) + 1) * size
+                cosines[end - self._n_empty : end] = -np.inf
+        near = _largest(cosines, min(k, len(self._rows)))
+        places = blocks.take(near // size) * size + near % size
+        return self._rows.take(places).astype(np.intp), cosines.take(near)
 
 
 def build_index(
-    vectors: NDArray[np.float32], kind: Literal["auto", "exact", "approximate"]
+    vectors: NDArray[np.float32],
+    kind: Literal["auto", "exact", "approximate"],
+    order: NDArray[np.int32] | None = None,
 ) -> NeighbourIndex:
     """The index of that kind.
 
+    Parameters
+    ----------
+    order : of an approximate index that was built before
+
     Raises
     ------
+    ArtefactError
+        If the order is none of the rows.
     ConfigError
         If there is no such kind.
-    MissingDependency
-        If the approximate one is wanted, or needed for so many vectors, and not installed.
     """
     if kind not in ("auto", "exact", "approximate"):
         raise ConfigError(f"the index is {kind!r}; one of auto, exact, approximate is needed")
-    is_large = len(vectors) > _MAX_EXACT
-    if kind == "approximate" or (kind == "auto" and is_large):
-        return ApproximateIndex(vectors)
+    if kind == "approximate" or (kind == "auto" and len(vectors) > _MAX_EXACT):
+        if order is not None and not _is_order(order, len(vectors)):
+            raise ArtefactError(f"the order of {len(vectors)} training queries does not name each once")
+        return BlockIndex(vectors, order)
     return ExactIndex(vectors)
+
+
+def _is_order(order: NDArray[np.int32], n: int) -> bool:
+    if len(order) != n or order.min() < 0 or order.max() >= n:
+        return False
+    return bool((np.bincount(order, minlength=n) == 1).all())
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:

@@ -101,7 +101,8 @@ class Ridge(BaseRouter):
         rows = self.vocabulary_.weigh(features)
         out = np.empty((rows.n_rows, len(self.means_)))
         for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
-            np.matmul(rows.values[start:end], self.weights_.take(rows.indices[start:end], axis=0), out=out[row])
+            weights = self.weights_.take(rows.indices[start:end], axis=0)  # twice as fast as indexing
+            np.matmul(rows.values[start:end], weights, out=out[row])
         out += self.means_
         return out
 

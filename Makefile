@@ -30,7 +30,7 @@ bench: .venv/.dev
 	touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[local,ann,train,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[local,train,dev]'
 	touch $@ .venv/.run
 
 clean:

@@ -79,7 +79,7 @@ class KNN(BaseRouter):
         else:
             vectors = self._embedder().embed(texts)
         self._keep(vectors, np.asarray(outcomes.quality, np.float32))
-        self.k_, self.slope_, self.mixing_ = self._choose(text_draws(texts, self.seed))
+        self._settle(*self._choose(text_draws(texts, self.seed)))
 
     def _choose(self, draws: NDArray[np.uint64]) -> tuple[int, float, FloatArray]:
         """k, the slope of the shared part and the mixing of the arms' own, from queries left out in turn."""
@@ -123,6 +123,12 @@ class KNN(BaseRouter):
         self.quality_ = np.where(is_known, quality, np.float32(0))
         self.is_known_ = None if is_known.all() else is_known
 
+    def _settle(self, k: int, slope: float, mixing: FloatArray) -> None:
+        """What was chosen, and, in one matrix, what it makes of neighbours' residuals (n, K)."""
+        self.k_, self.slope_, self.mixing_ = k, slope, mixing
+        own = np.eye(len(mixing)) - self.arm_shares_
+        self.believed_ = slope * np.broadcast_to(self.arm_shares_, mixing.shape) + own @ mixing
+
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         return self._of_vectors(self._vectors([query.text for query in queries]))
 
@@ -144,25 +150,32 @@ class KNN(BaseRouter):
         return self.lsa_.project(self._feature_embedder().features(texts))
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
-        shared, own = self._parts(*self.index_.nearest(vectors, self.k_))
-        return np.asarray(self.means_ + (self.slope_ * shared + own @ self.mixing_))
+        residuals = self._residuals(*self.index_.nearest(vectors, self.k_))
+        return self.means_ + residuals @ self.believed_
 
     def _parts(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
-        """What neighbours (n, k) say, relative to the arms' means: (n, 1) shared and (n, K) own.
+        """Of the residuals, what the arms share (n, 1) and what is their own (n, K)."""
+        residuals = self._residuals(near, cosines)
+        shared = residuals @ self.arm_shares_
+        return shared, residuals - shared
+
+    def _residuals(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> FloatArray:
+        """(n, K): what neighbours (n, k) say, relative to the arms' means.
 
         With weights w of neighbours of known quality q it is sum w (q - mean) / (sum w + pull).
         """
-        weights = np.maximum(cosines, 0) ** np.float32(self.power)
+        weights = np.maximum(cosines, 0)
+        np.power(weights, np.float32(self.power), out=weights)
         quality = self.quality_.take(near, axis=0)  # twice as fast as indexing
         sums = np.matmul(weights[:, None, :], quality)[:, 0].astype(np.float64)
         if self.is_known_ is None:
-            totals = weights.sum(axis=1, keepdims=True)
+            totals = np.add.reduce(weights, axis=1, keepdims=True)
         else:
             is_known = self.is_known_.take(near, axis=0).astype(np.float32)
             totals = np.matmul(weights[:, None, :], is_known)[:, 0]
-        residuals = (sums - totals * self.known_means_) / (totals + max(self.pull, _LEAST_PULL))
-        shared = residuals @ self.arm_shares_
-        return shared, residuals - shared
+        sums -= totals * self.known_means_
+        sums /= totals + np.float32(max(self.pull, _LEAST_PULL))
+        return np.asarray(sums)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k_, 3))
@@ -199,8 +212,8 @@ class KNN(BaseRouter):
         quality = arrays.take("quality", "f", (self.n_train_, len(self.arms_)), finite=False)
         order = arrays.take("order", "i", (self.n_train_,)) if arrays.has("order") else None
         self._keep(vectors, quality, order)
-        self.mixing_ = arrays.take("mixing", "f", (len(self.arms_), len(self.arms_)))
-        self.k_, self.slope_ = int(facts["k"]), float(facts["slope"])
+        mixing = arrays.take("mixing", "f", (len(self.arms_), len(self.arms_)))
+        self._settle(int(facts["k"]), float(facts["slope"]), mixing)
 
     def _uses_lsa(self) -> bool:
         if self.projection == "auto":

@@ -123,6 +123,14 @@ def test_several_threads(folder: Path) -> None:
     assert all((one == found[0]).all() for one in found)
 
 
+def test_the_network_is_in_memory_once(folder: Path) -> None:
+    one, two, other = (OnnxEmbedder(path=str(folder), max_tokens=n) for n in (9, 9, 8))
+    for each in (one, two, other):
+        each.embed(["red"])
+    assert one._ready is two._ready
+    assert one._ready is not other._ready
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

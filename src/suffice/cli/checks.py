@@ -19,7 +19,13 @@ from suffice.config import Config
 from suffice.errors import ConfigError, StoreError
 
 REQUIRED: Final = ("numpy", "msgspec", "httptools", "pyyaml", "pyarrow", "typer", "rich")
-EXTRAS: Final = {"xllamacpp": "local", "genai-prices": "prices", "uvloop": ""}
+EXTRAS: Final = {
+    "xllamacpp": "local",
+    "onnxruntime": "embed",
+    "tokenizers": "embed",
+    "genai-prices": "prices",
+    "uvloop": "",
+}
 _SQLITE: Final = "sqlite:///"
 
 Status = Literal["ok", "warn", "fail"]

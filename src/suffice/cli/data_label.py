@@ -58,7 +58,7 @@ def label_command(
     Every answer is kept in a journal beside --out at once: after Ctrl-C, a crash or an exhausted budget the
     same command goes on where it stopped.
     """
-    from suffice.datasets import read_items, scoring
+    from suffice.datasets import read_items
     from suffice.datasets.labelling import Wish
     from suffice.outcomes.reading import format_of
 
@@ -77,6 +77,21 @@ def label_command(
     except KeyboardInterrupt:
         notes.print(f"stopped; what was answered is kept in {journal}: the same command goes on from there")
         raise
+    _finish(labelled, spent, out, judge, preferences, limit, as_json)
+
+
+def _finish(
+    labelled: Labelled,
+    spent: Decimal,
+    out: Path,
+    judge: str | None,
+    preferences: Path | None,
+    limit: Decimal | None,
+    as_json: bool,
+) -> None:
+    """Score, write, show."""
+    from suffice.datasets import scoring
+
     with notes.status("scoring"):
         scored = scoring.score(labelled)
     scoring.write_outcomes(scored, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -73,7 +74,6 @@ class OnnxEmbedder:
                 raise ConfigError(f"the embedder minilm has no {folder / name}: {remedy}")
         self._folder = folder
         self._max_tokens, self._batch_size, self._threads = max_tokens, batch_size, threads
-        self._lock = threading.Lock()
         self._ready: _Loaded | None = None
 
     @cached_property
@@ -92,8 +92,7 @@ class OnnxEmbedder:
 
     def _loaded(self) -> _Loaded:
         if self._ready is None:
-            with self._lock:  # of several threads that come at once, one loads
-                self._ready = self._ready or _Loaded(self._folder, self._max_tokens, self._threads)
+            self._ready = _shared(self._folder, self._max_tokens, self._threads)
         return self._ready
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -112,6 +111,20 @@ class OnnxEmbedder:
         for batch in _by_length(ids, self._batch_size):
             out[[rows[i] for i in batch]] = loaded.vectors([ids[i] for i in batch])
         return out
+
+
+_LOADING: Final = threading.Lock()
+_IN_MEMORY: weakref.WeakValueDictionary[tuple[object, ...], _Loaded] = weakref.WeakValueDictionary()
+
+
+def _shared(folder: Path, max_tokens: int, threads: int) -> _Loaded:
+    """The files in memory, once for all embedders of this process that use them alike."""
+    key = (folder.resolve(), (folder / "model.onnx").stat().st_mtime_ns, max_tokens, threads)
+    with _LOADING:  # of several threads that come at once, one loads
+        found = _IN_MEMORY.get(key)
+        if found is None:
+            found = _IN_MEMORY[key] = _Loaded(folder, max_tokens, threads)
+        return found
 
 
 def _by_length(ids: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:

@@ -60,6 +60,7 @@ registry = Registry(
         "knn": "suffice.routers.knn:KNN",
         "ridge": "suffice.routers.ridge:Ridge",
         "blend": "suffice.routers.blend:Blend",
+        "ensemble": "suffice.routers.ensemble:Ensemble",
         "rules": "suffice.routers.rules:Rules",
         "sticky": "suffice.routers.sticky:Sticky",
         "llm": "suffice.routers.llm:LLM",

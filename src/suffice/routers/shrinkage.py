@@ -57,8 +57,8 @@ class HeldOut:
         the slope of least squared error is taken (1 - 1 / t^2) times.
         """
         sums = (self.products, self.squares, self.truths)
-        found = (float(_traces(one[setting], targets)) for one in sums)
-        return _slope(*found, float(self.n_rows[setting]))
+        product, square, truth = (float(_traces(one[setting], targets)) for one in sums)
+        return _slope(product, square, truth, float(self.n_rows[setting]))
 
     def mixing(self, setting: int, targets: slice) -> FloatArray:
         """What predictions (n, R) of a setting are best multiplied by, if directions may differ: (R, R).
@@ -75,7 +75,7 @@ class HeldOut:
             np.einsum("rd,rs,sd->d", directions, sums, directions) for sums in (products, squares, truths)
         ]
         most = self.slope(setting, targets)
-        slopes = [min(_slope(*sums, n), most) for sums in np.array(along).T.tolist()]
+        slopes = [min(_slope(*sums, n), most) for sums in zip(*along, strict=True)]
         return np.asarray((directions * slopes) @ directions.T)
 
 

@@ -24,7 +24,7 @@ def ranked(context: PolicyContext, shape: tuple[int, int], *keys: FloatArray | B
     columns: list[NDArray[Any]] = [_name_ranks(context.arms, shape[0]), *reversed(keys)]
     if context.eligible is not None:
         columns.append(~context.eligible)
-    if any(column.shape != shape for column in columns):
+    if any([column.shape != shape for column in columns]):  # noqa: C419  faster than a generator
         columns = [np.broadcast_to(column, shape) for column in columns]
     return np.lexsort(columns, axis=-1)
 
@@ -32,7 +32,9 @@ def ranked(context: PolicyContext, shape: tuple[int, int], *keys: FloatArray | B
 def chosen(ranking: IntArray, reasons: Sequence[str]) -> Choice:
     """A choice made for certain: the first plan of every row."""
     propensities = np.zeros(ranking.shape)
-    if ranking.size:
+    if len(ranking) == 1 and ranking.size:
+        propensities[0, ranking.item(0)] = 1
+    elif ranking.size:
         propensities[np.arange(len(ranking)), ranking[:, 0]] = 1
     return Choice(ranking=ranking, propensities=propensities, reasons=tuple(reasons))
 
@@ -47,12 +49,15 @@ def best_of(context: PolicyContext, scores: FloatArray) -> FloatArray:
 
 def firsts(ranking: IntArray, *values: FloatArray) -> list[list[float]]:
     """For each array (n, P): the entries of the first-ranked plans, as a list."""
+    if len(ranking) == 1:  # a decision: four times as fast
+        first = ranking.item(0)
+        return [[value.item(0, first)] for value in values]
     rows = np.arange(len(ranking))
     return [value[rows, ranking[:, 0]].tolist() for value in values]
 
 
 def first_names(context: PolicyContext, ranking: IntArray) -> list[str]:
-    return [context.arms[plan] for plan in ranking[:, 0].tolist()]
+    return [context.arms[plan] for plan in ranking.T[0].tolist()]
 
 
 def usd(amount: float) -> str:

@@ -118,7 +118,7 @@ class KNN(BaseRouter):
         self.index_: NeighbourIndex = build_index(vectors, self.index, order)
         self.means_ = arm_means(quality.astype(np.float64))
         has_data = ~np.isnan(self.means_)
-        self.known_means_ = np.where(has_data, self.means_, 0.0)
+        self.known_means_ = np.where(has_data, self.means_, 0.0).astype(np.float32)
         self.arm_shares_ = (has_data / max(int(has_data.sum()), 1))[:, None]  # of the mean over arms
         self.quality_ = np.where(is_known, quality, np.float32(0))
         self.is_known_ = None if is_known.all() else is_known
@@ -127,7 +127,8 @@ class KNN(BaseRouter):
         """What was chosen, and, in one matrix, what it makes of neighbours' residuals (n, K)."""
         self.k_, self.slope_, self.mixing_ = k, slope, mixing
         own = np.eye(len(mixing)) - self.arm_shares_
-        self.believed_ = slope * np.broadcast_to(self.arm_shares_, mixing.shape) + own @ mixing
+        believed = slope * np.broadcast_to(self.arm_shares_, mixing.shape) + own @ mixing
+        self.believed_ = believed.astype(np.float32)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         return self._of_vectors(self._vectors([query.text for query in queries]))
@@ -151,23 +152,23 @@ class KNN(BaseRouter):
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
         residuals = self._residuals(*self.index_.nearest(vectors, self.k_))
-        return self.means_ + residuals @ self.believed_
+        return np.asarray(self.means_ + residuals @ self.believed_)
 
     def _parts(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """Of the residuals, what the arms share (n, 1) and what is their own (n, K)."""
-        residuals = self._residuals(near, cosines)
+        residuals = self._residuals(near, cosines).astype(np.float64)
         shared = residuals @ self.arm_shares_
         return shared, residuals - shared
 
-    def _residuals(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> FloatArray:
+    def _residuals(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, K): what neighbours (n, k) say, relative to the arms' means.
 
         With weights w of neighbours of known quality q it is sum w (q - mean) / (sum w + pull).
         """
-        weights = np.maximum(cosines, 0)
+        weights = np.maximum(cosines, np.float32(0))
         np.power(weights, np.float32(self.power), out=weights)
         quality = self.quality_.take(near, axis=0)  # twice as fast as indexing
-        sums = np.matmul(weights[:, None, :], quality)[:, 0].astype(np.float64)
+        sums = np.matmul(weights[:, None, :], quality)[:, 0]
         if self.is_known_ is None:
             totals = np.add.reduce(weights, axis=1, keepdims=True)
         else:
@@ -175,7 +176,7 @@ class KNN(BaseRouter):
             totals = np.matmul(weights[:, None, :], is_known)[:, 0]
         sums -= totals * self.known_means_
         sums /= totals + np.float32(max(self.pull, _LEAST_PULL))
-        return np.asarray(sums)
+        return np.asarray(sums, np.float32)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k_, 3))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.routers.sparse import SparseMatrix
-from suffice.routers.tfidf import Places, Vocabulary, kept_starts
+from suffice.routers.tfidf import Places, Vocabulary
 from suffice.types import SparseFeatures
 
 _OVERSAMPLING: Final = 10
@@ -32,8 +32,13 @@ class Lsa:
         columns : (V,), ascending: columns of the embedder's features
         components : (V, d): what one unit of a column adds, its term weight included
         """
-        self.columns, self.components = columns, components
+        self.columns = columns
+        self._components = np.vstack((components, np.zeros_like(components, shape=components.shape[1])))
         self._places = Places(columns)
+
+    @property
+    def components(self) -> NDArray[np.float32]:
+        return self._components[:-1]  # the last is what a column adds that is not known: nothing
 
     @classmethod
     def learn(cls, rows: SparseFeatures, *, dimensions: int, seed: int) -> Lsa:
@@ -50,19 +55,12 @@ class Lsa:
 
     def project(self, rows: SparseFeatures) -> NDArray[np.float32]:
         """(n, d): unit rows; zero where no known column occurs."""
-        out = np.zeros((rows.n_rows, self.components.shape[1]), np.float32)
-        places = self._places.of(rows.indices)
-        is_known = places >= 0
-        indptr, values = rows.indptr, rows.values
-        if not is_known.all():
-            places, values = places.compress(is_known), values.compress(is_known)
-            indptr = kept_starts(indptr, is_known)
-        starts = indptr.tolist()
+        out = np.zeros((rows.n_rows, self._components.shape[1]), np.float32)
+        places, starts = self._places.of(rows.indices), rows.indptr.tolist()
         for row, start, end in zip(out, starts[:-1], starts[1:], strict=True):
-            if end > start:
-                # take is twice as fast as indexing
-                total = values[start:end] @ self.components.take(places[start:end], axis=0)
-                np.multiply(total, 1 / (math.sqrt(total @ total) or 1), out=row)
+            # take is twice as fast as indexing
+            total = rows.values[start:end] @ self._components.take(places[start:end], axis=0)
+            np.multiply(total, 1 / (math.sqrt(total @ total) or 1), out=row)
         return out
 
 

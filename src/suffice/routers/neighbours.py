@@ -21,6 +21,8 @@ _READ_PER_ROOT: Final = 10
 _READ_PER_WANTED: Final = 8
 """But at least so many rows for each neighbour that is wanted."""
 
+_FEW: Final = 2048
+"""Of so many values the largest are found by a partition of all."""
 _GROUP: Final = 16
 """Values per group when looking for the largest."""
 
@@ -160,13 +162,13 @@ def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Places of the k largest values, or of all; of equal ones at the end of the list any may be taken.
 
     The k-th largest of the maxima of disjoint groups is passed by at least k values, and seldom by
-    many more, so that only those few need sorting: four times as fast as a partition of all.
+    many more, so that of many values only those few need sorting: four times as fast as a partition of all.
     """
     n = len(values)
     if k >= n:
         return np.arange(n)
     n_groups = n // _GROUP
-    if n_groups < 2 * k:
+    if n <= _FEW or n_groups < 2 * k:
         return np.argpartition(values, n - k)[n - k :]
     maxima = values[: n_groups * _GROUP].reshape(_GROUP, n_groups).max(axis=0)
     maxima.partition(n_groups - k)

@@ -16,7 +16,6 @@ from suffice.types import SparseFeatures
 
 _MAX_TABLE: Final = 1 << 20
 """Columns up to here are looked up in a table of 4 bytes each, 1 MB for the default embedder's words."""
-_UNKNOWN: Final = np.int32(-1)
 
 
 class Places:
@@ -28,20 +27,19 @@ class Places:
         ----------
         columns : (V,), ascending
         """
-        self._columns = columns
+        self._columns, self.unknown = columns, np.int32(len(columns))
         self._table: NDArray[np.int32] | None = None
         last = int(columns[-1]) if len(columns) else 0
         if last < _MAX_TABLE:
-            self._table = np.full(last + 2, _UNKNOWN, np.int32)  # the last stands for all columns beyond
+            self._table = np.full(last + 2, self.unknown)  # the last stands for all columns beyond
             self._table[columns] = np.arange(len(columns), dtype=np.int32)
 
     def of(self, wanted: NDArray[np.int32]) -> NDArray[np.int32]:
-        """(n,): places in [0, V), -1 where a column is not kept."""
+        """(n,): places in [0, V), V where a column is not kept."""
         if self._table is not None:
             return self._table.take(wanted, mode="clip")
         places = np.searchsorted(self._columns, wanted).astype(np.int32)
-        places[places == len(self._columns)] = 0
-        places[self._columns.take(places) != wanted] = _UNKNOWN
+        places[self._columns.take(places, mode="clip") != wanted] = self.unknown
         return places
 
 
@@ -82,13 +80,14 @@ class Vocabulary:
         Presence counts, not frequency: over 14,000 exam questions it ranks two models better.
         """
         places = self._places.of(rows.indices)
-        is_kept = places >= 0
-        kept = places if is_kept.all() else places.compress(is_kept)
+        is_kept = places < self._places.unknown
+        kept = places.compress(is_kept)
         values = self.idf.take(kept)
-        indptr = kept_starts(rows.indptr, is_kept)
         if rows.n_rows == 1:  # a decision
+            indptr = np.array((0, len(kept)), np.int64)
             values *= np.float32(1 / (math.sqrt(values @ values) or 1))
         else:
+            indptr = _kept_starts(rows.indptr, is_kept)
             ids = np.repeat(np.arange(rows.n_rows, dtype=np.int32), np.diff(indptr))
             norms = np.sqrt(np.bincount(ids, weights=values * values, minlength=rows.n_rows))
             norms[norms == 0] = 1
@@ -96,7 +95,7 @@ class Vocabulary:
         return SparseFeatures(indptr=indptr, indices=kept, values=values, n_columns=len(self.columns))
 
 
-def kept_starts(indptr: NDArray[np.int64], is_kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _kept_starts(indptr: NDArray[np.int64], is_kept: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(n + 1,): where the rows start once entries that are not kept are gone."""
     before = np.zeros(len(is_kept) + 1, np.int64)
     np.add.accumulate(is_kept, out=before[1:])

@@ -28,6 +28,7 @@ COMMANDS = (
     "route",
     "train",
     "evaluate",
+    "recommend",
     "data",
     "feedback",
     "records",

@@ -15,7 +15,6 @@ from suffice.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from suffice.outcomes import Outcomes
-    from suffice.protocols import Embedder
 
 ModelsOption = Annotated[
     str | None, typer.Option(help="Names with commas between them, or @FILE with one per line.")
@@ -78,13 +77,6 @@ def read_models(given: str | None) -> list[str] | None:
 def names_of(given: str) -> list[str]:
     """Names with commas between them."""
     return [name.strip() for name in given.split(",") if name.strip()]
-
-
-def read_embedder(name: str | None) -> Embedder | None:
-    """By name; None stays the default."""
-    from suffice import embedders
-
-    return None if name is None else embedders.create(name)
 
 
 def read_groups(paths: Sequence[Path], column: str) -> dict[str, str]:

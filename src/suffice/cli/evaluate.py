@@ -21,7 +21,6 @@ from suffice.cli.data import (
     WhereOption,
     check_parent,
     names_of,
-    read_embedder,
     read_groups,
     read_models,
     read_outcomes,
@@ -77,6 +76,7 @@ def _evaluate(
     aggregate: AggregateOption = "error",
 ) -> None:
     """Compare routers on recorded outcomes."""
+    from suffice import embedders
     from suffice.catalogue import read_prices
     from suffice.evaluation import Extras, entrants, evaluate_seeds
 
@@ -85,6 +85,8 @@ def _evaluate(
     first, second = _files(train, test, data, split)
     wanted = names_of(routers)
     entrants(wanted)
+    if embedder is not None:
+        embedders.create(embedder)  # fails here, not after the reading
     extras = Extras(
         leave_out=leave_out,
         new_models=tuple(names_of(new_model or "")),
@@ -103,7 +105,7 @@ def _evaluate(
             models=read_models(models),
             prices=None if prices is None else read_prices(prices),
             pair=_pair(pair),
-            embedder=read_embedder(embedder),
+            embedder=embedder,
             extras=_grouped(extras, first, second),
             jobs=n_jobs(jobs),
             on_plan=on_plan,

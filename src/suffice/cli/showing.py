@@ -37,13 +37,14 @@ def show(comparison: Comparison, *, tasks: bool | None = None) -> None:
     n_tasks = len(comparison.details.tasks)
     shows_tasks = tasks if tasks is not None else n_tasks <= _FEW_TASKS
     for grid in grids(comparison, tasks=shows_tasks):
-        _print_grid(grid)
+        print_grid(grid)
     console.print(advice(comparison), style="bold", highlight=False, markup=False)
     for warning in _warnings(comparison):
         notes.print(warning, style="yellow", highlight=False, markup=False)
 
 
-def _print_grid(grid: Grid) -> None:
+def print_grid(grid: Grid) -> None:
+    """Title, rows and what the columns mean."""
     _print(grid.title, grid.head, grid.rows)
     if grid.note:
         console.print(grid.note, style="dim", highlight=False, markup=False)

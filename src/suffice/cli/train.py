@@ -14,6 +14,7 @@ from suffice.cli.data import (
     ONE_MODEL,
     AggregateOption,
     ArmOption,
+    EmbedderOption,
     ModelsOption,
     PricesOption,
     WhereOption,
@@ -25,7 +26,7 @@ from suffice.cli.data import (
 from suffice.errors import ConfigError
 
 if TYPE_CHECKING:
-    from suffice.evaluation.comparison import CrossValidated
+    from suffice.evaluation.details import CrossValidated
     from suffice.outcomes import Outcomes
     from suffice.protocols import Router
 
@@ -42,6 +43,7 @@ def _train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="PARAMETER=VALUE of the router; may be repeated.")
     ] = None,
+    embedder: EmbedderOption = None,
     models: ModelsOption = None,
     prices: PricesOption = None,
     where: WhereOption = None,
@@ -50,7 +52,7 @@ def _train(
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
 ) -> None:
     """Train a router on recorded outcomes and save it."""
-    from suffice import routers
+    from suffice import embedders, routers
     from suffice.catalogue import read_prices
     from suffice.evaluation.fitting import fitted
     from suffice.evaluation.recommend import cross_validate
@@ -61,12 +63,13 @@ def _train(
     outcomes = read_outcomes(data, where, arm, aggregate)
     if prices is not None:
         outcomes = outcomes.with_prices(read_prices(prices))
+    vectors = None if embedder is None else embedders.create(embedder)
     names, left_out = select_models(outcomes, read_models(models))
     outcomes = outcomes.select(arms=names)
     with notes.status(f"training {router} on {outcomes.n_queries:,} queries"):
-        trained, fit_s = fitted(router, outcomes, params)
+        trained, fit_s = fitted(router, outcomes, params, embedder=vectors)
     with notes.status("cross-validating"):
-        found = cross_validate(router, outcomes, params)
+        found = cross_validate(router, outcomes, params, embedder=vectors)
     _save(trained, out)
     routers.fit_cost_model(outcomes).save(out)
     routers.fit_latency_model(outcomes).save(out)
@@ -74,6 +77,8 @@ def _train(
         print_json(_facts(router, outcomes, left_out, found, fit_s, out))
         return
     _show(router, outcomes, left_out, found, fit_s, out)
+    if embedder not in (None, "hashed"):
+        console.print(f"and  embedder: {embedder}", highlight=False, markup=False)
 
 
 def _check_free(out: Path) -> None:

@@ -15,7 +15,8 @@ from suffice.evaluation.ground import Ground
 from suffice.evaluation.leaks import n_seen
 from suffice.evaluation.measuring import measure
 from suffice.evaluation.recommend import cross_validated
-from suffice.evaluation.significance import Resampled
+from suffice.evaluation.significance import Drawn, Resampled
+from suffice.evaluation.sweep import Sweep
 from suffice.evaluation.task_means import task_mean_scores
 from suffice.evaluation.tasks import per_task, point_at
 from suffice.evaluation.truth import Truth
@@ -30,6 +31,7 @@ def details_of(
     ground: Ground, entries: Mapping[str, Entry], recommended: Recommendation, resampled: Resampled
 ) -> Details:
     """Everything but what was asked for beside the comparison."""
+    best = entries[recommended.router]
     values = {name: entry.value_usd for name, entry in entries.items()}
     paired = {
         name: resampled.over_chance(entry.tried.scores, ground.pair)
@@ -48,8 +50,10 @@ def details_of(
             name: resampled.primary(one.measured.curve, one.drawn) for name, one in entries.items()
         },
         pair_significance={name: one for name, one in paired.items() if one is not None},
-        at_value={name: _at_value(ground.truth, one) for name, one in entries.items()},
-        cheap_single=_cheap_single(entries[recommended.router], resampled),
+        at_value={
+            name: at_value(ground.truth, one.measured.curve, one.value_usd) for name, one in entries.items()
+        },
+        cheap_single=cheap_single(resampled, best.measured.curve, best.drawn),
         gains=_gains(ground.truth, entries),
         tasks=per_task(ground, {name: one.measured for name, one in entries.items()}, values),
         effort={name: one.tried.effort for name, one in entries.items() if one.tried.effort is not None},
@@ -65,13 +69,13 @@ def _task_means(ground: Ground) -> TaskMeans | None:
     return TaskMeans(aiq=measured.aiq, pair=measured.pair)
 
 
-def _at_value(truth: Truth, entry: Entry) -> AtValue:
-    curve = entry.measured.curve
-    at = point_at(curve, entry.value_usd)
+def at_value(truth: Truth, curve: Sweep, value_usd: float | None) -> AtValue:
+    """A curve's point at a value, beside the best single model."""
+    at = point_at(curve, value_usd)
     quality, cost = float(curve.quality[at]), per_1k(float(curve.cost_usd[at]))
     best, span = float(truth.mean_quality[truth.best_single]), truth.cost_range()
     return AtValue(
-        value_usd=entry.value_usd,
+        value_usd=value_usd,
         quality=quality,
         cost_usd_per_1k=cost,
         quality_share=quality / best if best > 0 else None,
@@ -80,10 +84,10 @@ def _at_value(truth: Truth, entry: Entry) -> AtValue:
     )
 
 
-def _cheap_single(entry: Entry, resampled: Resampled) -> CheapSingle | None:
-    """None without costs."""
+def cheap_single(resampled: Resampled, curve: Sweep, drawn: Drawn | None) -> CheapSingle | None:
+    """The cheapest model that is good enough, and a curve at its cost; None without costs."""
     truth = resampled.truth
-    if entry.drawn is None:
+    if drawn is None:
         return None
     quality, cost = truth.mean_quality, truth.mean_cost
     best = float(quality[truth.best_single])
@@ -94,7 +98,7 @@ def _cheap_single(entry: Entry, resampled: Resampled) -> CheapSingle | None:
         quality=float(quality[model]),
         cost_usd_per_1k=1000 * float(cost[model]),
         quality_share=float(quality[model]) / best if best > 0 else 1.0,
-        recommended_at_its_cost=resampled.at_cost_of(truth.models[model], entry.measured.curve, entry.drawn),
+        recommended_at_its_cost=resampled.at_cost_of(truth.models[model], curve, drawn),
     )
 
 

@@ -19,11 +19,10 @@ from suffice.evaluation.ground import Ground, prepare
 from suffice.evaluation.recommend import Predictions, best_router, recommendation
 from suffice.evaluation.robustness import robustness
 from suffice.evaluation.significance import Resampled
-from suffice.evaluation.trials import Bench, Failed, Trial, Tried
+from suffice.evaluation.trials import Bench, EmbedderGiven, Failed, Trial, Tried
 from suffice.evaluation.truth import Truth
 from suffice.evaluation.workers import OnStep, Workers
 from suffice.outcomes import Outcomes
-from suffice.protocols import Embedder
 from suffice.types import Price
 
 
@@ -35,7 +34,7 @@ def evaluate(
     models: Sequence[str] | None = None,
     prices: Mapping[str, Price] | None = None,
     pair: tuple[str, str] | None = None,
-    embedder: Embedder | None = None,
+    embedder: EmbedderGiven = None,
     seed: int = 0,
     n_folds: int = 3,
     n_resamples: int = 1000,
@@ -55,7 +54,7 @@ def evaluate(
     models : to compare; None takes those with score and cost on 95 % of the training queries
     prices : USD per million tokens; replaces recorded costs where token counts are known
     pair : (strong, weak); None takes both models where there are two
-    embedder : for routers that take one; None is the default
+    embedder : for routers that take one, itself or by name; None is the default
     seed : of routers, folds and resampling
     n_folds : of the cross-validation behind `recommended`
     n_resamples : of the intervals

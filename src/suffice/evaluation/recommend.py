@@ -13,11 +13,10 @@ from suffice.evaluation.details import CrossValidated
 from suffice.evaluation.fitting import costs_of
 from suffice.evaluation.measuring import Measured, measure
 from suffice.evaluation.selection import has_costs, is_complete, select_pair, truth_of
-from suffice.evaluation.trials import Bench, Trial, Tried, attempt
+from suffice.evaluation.trials import Bench, EmbedderGiven, Trial, Tried, attempt
 from suffice.evaluation.truth import Truth
 from suffice.outcomes import Outcomes
 from suffice.outcomes.splitting import assign
-from suffice.protocols import Embedder
 from suffice.routers import fit_cost_model
 from suffice.types import FloatArray, IntArray
 
@@ -37,7 +36,7 @@ class Predictions:
         costs: bool,
         pair: tuple[str, str] | None,
         n_folds: int,
-        embedder: Embedder | None,
+        embedder: EmbedderGiven,
         seed: int,
     ) -> None:
         """
@@ -138,6 +137,7 @@ def cross_validate(
     train: Outcomes,
     params: Mapping[str, Any] | None = None,
     *,
+    embedder: EmbedderGiven = None,
     n_folds: int = 3,
     seed: int = 0,
 ) -> CrossValidated:
@@ -147,7 +147,7 @@ def cross_validate(
         costs=has_costs(train),
         pair=select_pair(train, None),
         n_folds=n_folds,
-        embedder=None,
+        embedder=embedder,
         seed=seed,
     )
     return cross_validated(predictions.measure(router, params))

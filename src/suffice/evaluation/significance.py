@@ -84,8 +84,12 @@ class Resampled:
         """Quality where cost is no matter, less that of the best single model."""
         best = self.truth.best_single
         gain = self.truth.quality_of(curve.chosen[-1]) - self.truth.quality[:, best]
-        drawn = self._means(gain[:, None])[:, 0]
-        return judged("quality", self.truth.models[best], float(gain.mean()), drawn)
+        return self._difference(gain, self.truth.models[best])
+
+    def between(self, curve: Sweep, other: Sweep, name: str) -> Significance:
+        """Quality where cost is no matter, less that of another router."""
+        qualities = [self.truth.quality_of(one.chosen[-1]) for one in (curve, other)]
+        return self._difference(qualities[0] - qualities[1], name)
 
     def at_cost_of(self, model: str, curve: Sweep, drawn: Drawn) -> Significance:
         """Quality that the curve's hull offers for a model's mean cost, less that model's."""
@@ -111,6 +115,11 @@ class Resampled:
     def primary(self, curve: Sweep, drawn: Drawn | None) -> Significance:
         """Against the zero router; without costs against the best single model."""
         return self.over_best_single(curve) if drawn is None else self.over_zero_router(curve, drawn)
+
+    def _difference(self, gain: FloatArray, against: str) -> Significance:
+        """Of one number per query."""
+        drawn = self._means(gain[:, None])[:, 0]
+        return judged("quality", against, float(gain.mean()), drawn)
 
     def _means(self, columns: FloatArray) -> FloatArray:
         return resampled_means(columns, self.n_resamples, seed=self.seed)

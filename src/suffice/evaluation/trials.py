@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from suffice import embedders
 from suffice.errors import ConfigError, DataError, MissingDependency
 from suffice.evaluation.effort import Effort, effort_of, peak_memory_mb
 from suffice.evaluation.fitting import fitted, scores_of
@@ -17,6 +18,9 @@ from suffice.evaluation.rewording import reworded
 from suffice.outcomes import Outcomes
 from suffice.protocols import CostModel, Embedder, Router
 from suffice.types import BoolArray, FloatArray, IntArray
+
+EmbedderGiven = Embedder | str | None
+"""Itself, by name (made where it is used: one that holds a session cannot travel), or the default."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,20 +81,23 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     """What trials work on."""
 
     tables: dict[str, Outcomes]
-    embedders: dict[str, Embedder | None]
-    """None: the default."""
+    embedders: dict[str, EmbedderGiven]
     cost_model: CostModel | None = None
     """For the time of a decision."""
 
     def remembering(self) -> Bench:
         """The same, with embedders that work out every text once."""
-        from suffice import embedders
-
-        wrapped: dict[str, Embedder | None] = {
-            key: Remembered(one if one is not None else embedders.create())
-            for key, one in self.embedders.items()
+        wrapped: dict[str, EmbedderGiven] = {
+            key: Remembered(made(one)) for key, one in self.embedders.items()
         }
         return msgspec.structs.replace(self, embedders=wrapped)
+
+
+def made(given: EmbedderGiven) -> Embedder:
+    """The embedder that is meant."""
+    if given is None or isinstance(given, str):
+        return embedders.create(given or "hashed")
+    return given
 
 
 def run(trial: Trial, bench: Bench) -> Tried | Failed:
@@ -116,7 +123,7 @@ def attempt(trial: Trial, bench: Bench) -> Tried:
     train = bench.tables[trial.train].select(rows=trial.train_rows)
     asked = bench.tables[trial.asked].select(rows=trial.asked_rows)
     kept = train.select(arms=[arm for arm in train.arms if arm != trial.new_model])
-    embedder = bench.embedders[trial.embedder]
+    embedder = made(bench.embedders[trial.embedder])
     before = peak_memory_mb(reset=True)
     router, fit_s = fitted(trial.router, kept, trial.params, embedder=embedder, seed=trial.seed)
     after = peak_memory_mb()
@@ -154,7 +161,7 @@ def label_rows(train: Outcomes, model: str, n_labels: int, seed: int) -> IntArra
 
 
 def _effort(
-    router: Router, bench: Bench, embedder: Embedder | None, asked: Outcomes, memory_mb: float | None
+    router: Router, bench: Bench, embedder: Embedder, asked: Outcomes, memory_mb: float | None
 ) -> Effort:
     if not isinstance(embedder, Remembered):
         return effort_of(router, bench.cost_model, asked.queries, memory_mb)

@@ -3,6 +3,7 @@
 from suffice.reports.advice import advice
 from suffice.reports.grids import Grid, grids
 from suffice.reports.page import page
+from suffice.reports.suggested import commands, options, why
 from suffice.reports.table import ReportTable, table
 
-__all__ = ["Grid", "ReportTable", "advice", "grids", "page", "table"]
+__all__ = ["Grid", "ReportTable", "advice", "commands", "grids", "options", "page", "table", "why"]

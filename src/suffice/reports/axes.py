@@ -8,7 +8,7 @@ from suffice.reports.svg import Scale, element, text
 
 WIDTH: Final = 760
 HEIGHT: Final = 460
-LEFT, RIGHT, TOP, BOTTOM = 62, 20, 14, 52
+LEFT, RIGHT, TOP, BOTTOM = 62, 20, 32, 52
 """Margins."""
 
 
@@ -32,8 +32,7 @@ def frame(x: Scale, y: Scale, across: str, up: str) -> str:
         parts.append(element("line", x1=LEFT, x2=right, y1=at, y2=at, **grid))
         parts.append(text(f"{mark:.6g}", LEFT - 8, at + 4, text_anchor="end"))
     parts.append(text(across, (LEFT + right) / 2, HEIGHT - 8, text_anchor="middle"))
-    turned = f"rotate(-90 15 {(TOP + bottom) / 2})"
-    parts.append(text(up, 15, (TOP + bottom) / 2, text_anchor="middle", transform=turned))
+    parts.append(text(up, 8, 18))
     return "".join(parts)
 
 

@@ -19,7 +19,7 @@ from suffice.reports.table import ReportTable, table
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 figure { margin: 1rem 0; } .wide { max-width: 52rem; } .narrow { max-width: 44rem; }
 figure > svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; }

@@ -19,6 +19,7 @@ LAYERS = (
     (
         "config",
         "pipeline",
+        "unseen",
         "build",
         "engine",
         "client",
@@ -34,6 +35,7 @@ LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 WORKFLOWS_MEET = {
     "config",
     "pipeline",
+    "unseen",
     "build",
     "engine",
     "client",

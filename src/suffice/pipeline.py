@@ -15,6 +15,7 @@ from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Ro
 from suffice.routers.lengths import query_bytes
 from suffice.routers.strongest import Strongest
 from suffice.types import BoolArray, Candidate, Constraints, Decision, FloatArray, Query, Versions
+from suffice.unseen import Unseen
 
 BYTES_PER_TOKEN: Final = 3
 """Cautious: more text per token than this is usual, so a prompt is rather thought too long."""
@@ -43,7 +44,8 @@ class Pipeline:
         """
         Parameters
         ----------
-        candidates : the panel; those the router never saw are not scored and come last
+        candidates : the panel; those the router never saw are scored by a prior, and those of which
+            nothing is known come last
         costs, latencies : over the router's arms
         strongest : the safe choice, and why it is thought the strongest
         is_slow : the router needs the network or a large model: never decide on the event loop
@@ -55,19 +57,25 @@ class Pipeline:
         self.policy = policy
         self.is_slow = is_slow
         self.versions = versions
-        self._candidates = [c for c in candidates if c.name in scored]
-        self._unscored = [c for c in candidates if c.name not in scored]
-        self._columns = np.array([scored[c.name] for c in self._candidates], dtype=np.intp)
-        self._windows = _windows(self._candidates)
-        self._costs, self._latencies = costs, latencies
-        self._strongest, self._strongest_reason = strongest
-        self.arms = tuple(c.name for c in self._candidates)
-        if not self.arms:
+        seen = [c for c in candidates if c.name in scored]
+        if not seen:
             raise ConfigError(
                 f"the router of pipeline {name!r} was trained on {', '.join(router.arms)}, of which none is "
                 f"in the panel ({', '.join(c.name for c in candidates)}): give the candidates the names that "
                 "they had in training"
             )
+        others = [c for c in candidates if c.name not in scored]
+        self._unseen = Unseen.of(others, candidates, getattr(router, "mean_quality_", {}))
+        by_prior = self._unseen.candidates if self._unseen else ()
+        self._candidates = [*seen, *by_prior]
+        self._unscored = [c for c in others if c not in by_prior]
+        self._columns = np.array([scored[c.name] for c in seen], dtype=np.intp)
+        self._takes_all = self._columns.tolist() == list(range(len(router.arms)))
+        self._windows = _windows(self._candidates)
+        self._shortest = float(self._windows.min())
+        self._costs, self._latencies = costs, latencies
+        self._strongest, self._strongest_reason = strongest
+        self.arms = tuple(c.name for c in self._candidates)
 
     def with_policy(self, policy: Policy, name: str) -> Pipeline:
         """The same estimates under another policy."""
@@ -90,36 +98,52 @@ class Pipeline:
         InvalidRequest
             If no candidate can serve it.
         """
-        eligible = _able(self._candidates, self._windows, query)
+        eligible = self._eligible(query)
         others = self._able_unscored(query) if self._unscored else []
-        if not eligible.any():
+        if eligible is not None and not eligible.any():
             return self._unscored_only(query, others)
         try:
-            scores = self.router.scores([query])[:, self._columns]
+            scores, costs, latencies = self._estimates(query)
         except EmbedderError as error:
-            return self._safe(query, eligible, others, str(error))
-        costs = self._costs.costs([query])[:, self._columns]
-        latencies = self._latencies.latencies([query])[:, self._columns]
-        eligible &= _within_limits(query, costs[0], latencies[0])
-        if not eligible.any():
-            raise InvalidRequest(
-                "no candidate is expected to stay within the request's cost or latency limit"
-            )
-        context = PolicyContext(arms=self.arms, eligible=eligible[None, :], now=now)
+            return self._safe(query, self._named(eligible), others, str(error))
+        eligible = _narrowed(eligible, query, costs[0], latencies[0])
+        context = PolicyContext(
+            arms=self.arms, eligible=None if eligible is None else eligible[None, :], now=now
+        )
         choice = self.policy.choose(scores, costs, latencies, context)
-        order = choice.ranking[0][: int(eligible.sum())].tolist()  # ineligible ones come last
+        order = choice.ranking[0].tolist()
+        if eligible is not None:
+            order = order[: int(eligible.sum())]  # ineligible ones come last
+        reason = choice.reasons[0]
         return self._decision(
-            ranking=(*(self.arms[i] for i in order), *others),
+            ranking=(*[self.arms[i] for i in order], *others),
             eligible=self._named(eligible),
             scores=scores[0],
             costs=costs[0],
             latencies=latencies[0],
             propensities=tuple(choice.propensities[0].tolist()),
-            reason=choice.reasons[0],
+            reason=f"{reason}; {self._unseen.reason}" if self._unseen else reason,
         )
 
-    def _named(self, eligible: BoolArray) -> tuple[str, ...]:
-        if eligible.all():
+    def _eligible(self, query: Query) -> BoolArray | None:
+        """(P,): who may answer by the hard limits; None is everybody."""
+        is_free = not query.needs and not query.constraints.models
+        if is_free and query_bytes([query]).item(0) / BYTES_PER_TOKEN <= self._shortest:
+            return None
+        return _able(self._candidates, self._windows, query)
+
+    def _estimates(self, query: Query) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Scores, costs and latencies (1, P), of candidates without data by prior."""
+        scores = self.router.scores([query])
+        costs, latencies = self._costs.costs([query]), self._latencies.latencies([query])
+        if not self._takes_all:
+            scores, costs, latencies = (x[:, self._columns] for x in (scores, costs, latencies))
+        if self._unseen is not None:
+            return self._unseen.beside(query, scores, costs, latencies)
+        return scores, costs, latencies
+
+    def _named(self, eligible: BoolArray | None) -> tuple[str, ...]:
+        if eligible is None:
             return self.arms
         return tuple(arm for arm, may in zip(self.arms, eligible.tolist(), strict=True) if may)
 
@@ -138,9 +162,9 @@ class Pipeline:
             ranking=tuple(others), eligible=tuple(others), reason="only candidates unknown to the router can"
         )
 
-    def _safe(self, query: Query, eligible: BoolArray, others: Sequence[str], why: str) -> Decision:
+    def _safe(self, query: Query, eligible: Sequence[str], others: Sequence[str], why: str) -> Decision:
         """The strongest candidate, where nothing can be predicted."""
-        able = sorted(self._named(eligible), key=lambda arm: arm != self._strongest)
+        able = sorted(eligible, key=lambda arm: arm != self._strongest)
         return self._decision(
             ranking=(*able, *others),
             eligible=tuple(able),
@@ -199,14 +223,26 @@ def _able(candidates: Sequence[Candidate], windows: FloatArray, query: Query) ->
     return able
 
 
-def _within_limits(query: Query, costs: FloatArray, latencies: FloatArray) -> BoolArray:
-    """Whether each arm's predicted cost and latency keep to the request's own limits."""
+def _narrowed(
+    eligible: BoolArray | None, query: Query, costs: FloatArray, latencies: FloatArray
+) -> BoolArray | None:
+    """Those of the eligible whose predicted cost and latency keep to the request's own limits.
+
+    Raises
+    ------
+    InvalidRequest
+        If none does.
+    """
     limits = query.constraints
-    within = np.ones(len(costs), dtype=bool)
+    if limits.max_cost_usd is None and limits.max_latency_s is None:
+        return eligible
+    within = np.ones(len(costs), dtype=bool) if eligible is None else eligible.copy()
     if limits.max_cost_usd is not None:
         within &= costs <= float(limits.max_cost_usd)  # an unknown cost (NaN) does not keep to a limit
     if limits.max_latency_s is not None:
         within &= latencies <= limits.max_latency_s
+    if not within.any():
+        raise InvalidRequest("no candidate is expected to stay within the request's cost or latency limit")
     return within
 
 

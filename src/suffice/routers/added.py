@@ -26,6 +26,7 @@ _SHARED_PENALTIES: Final = (np.inf, 2.0, 0.5, 0.1)
 _OWN_PENALTIES: Final = (np.inf, 30.0, 10.0, 3.0, 1.0)
 """In units of the number of labels, on columns of unit variance."""
 _MAX_SLOPE: Final = 1.0
+_LEAST_SPREAD: Final = 1e-6
 
 
 class AddedArm(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +77,10 @@ def learn_arm(name: str, trained: FloatArray, quality: FloatArray) -> AddedArm:
 def _choose(shared: FloatArray, own: FloatArray, quality: FloatArray) -> tuple[float, FloatArray]:
     """Slope on the shared part and weights (K,) on the own parts, as shrunk as the labels allow."""
     none = np.zeros(own.shape[1])
-    if len(quality) < 3 or shared.std() < 1e-9:
+    if len(quality) < 3:
         return 1.0, none
-    width = max(float(own.std()), 1e-9)
-    columns = np.column_stack((shared / shared.std(), own / width))
+    spread, width = (max(float(part.std()) if part.size else 0.0, _LEAST_SPREAD) for part in (shared, own))
+    columns = np.column_stack((shared / spread, own / width))
     settings = [(on_shared, on_own) for on_own in _OWN_PENALTIES for on_shared in _SHARED_PENALTIES]
     left_out, solutions = [], []
     for prior in (1.0, 0.0):  # the plain guess, and the mean alone
@@ -89,7 +90,7 @@ def _choose(shared: FloatArray, own: FloatArray, quality: FloatArray) -> tuple[f
     for on_shared, on_own in settings[1:]:
         errors, weights = _ridge(columns, quality - shared, on_shared, on_own)
         left_out.append(errors)
-        solutions.append((1 + float(weights[0] / shared.std()), weights[1:] / width))
+        solutions.append((1 + float(weights[0]) / spread, weights[1:] / width))
     slope, weights = solutions[_most_shrunk(np.square(left_out))]
     return float(np.clip(slope, 0.0, _MAX_SLOPE)), weights
 

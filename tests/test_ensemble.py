@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from suffice import routers
 from suffice.embedders import HashedNgrams
 from suffice.errors import ConfigError
+from suffice.evaluation.measuring import Measured
+from suffice.evaluation.recommend import best_router
+from suffice.evaluation.sweep import Sweep
+from suffice.evaluation.truth import Truth
 from suffice.outcomes import Outcomes
 from suffice.routers.shrinkage import HeldOut
 
@@ -93,3 +98,32 @@ def test_nothing_held_out_means_no_belief() -> None:
     held_out = HeldOut(1, 3)
     assert held_out.slope(0, slice(0, 3)) == 0
     np.testing.assert_array_equal(held_out.mixing(0, slice(0, 3)), np.zeros((3, 3)))
+
+
+def measured(aiq: float, is_dear: NDArray[np.bool_]) -> Any:
+    """A curve that takes the dear model where it says so."""
+    chosen = np.vstack((np.zeros(len(is_dear), int), is_dear.astype(int), np.ones(len(is_dear), int)))
+    curve = Sweep(
+        values_usd=np.array([0.0, 0.1, np.inf]),
+        chosen=chosen,
+        quality=np.array([TRUTH.quality_of(row).mean() for row in chosen]),
+        cost_usd=np.array([TRUTH.cost_of(row).mean() for row in chosen]),
+    )
+    return Measured(curve=curve, aiq=aiq, pair=None)
+
+
+RNG = np.random.default_rng(0)
+TRUTH = Truth(
+    models=("cheap", "dear"),
+    quality=(RNG.random((200, 2)) < [0.5, 0.8]).astype(float),
+    cost_usd=np.tile([1.0, 5.0], (200, 1)),
+)
+
+
+def test_a_proven_router_is_recommended_among_near_equals() -> None:
+    lucky, proven = measured(0.701, RNG.random(200) < 0.5), measured(0.7, RNG.random(200) < 0.5)
+    found = {"mlp": lucky, "blend": proven, "ensemble": proven}
+    assert best_router(found) == "mlp"
+    assert best_router(found, TRUTH) == "ensemble"
+    assert best_router({"mlp": measured(0.9, RNG.random(200) < 0.5), "ensemble": proven}, TRUTH) == "mlp"
+    assert best_router({"ridge": proven, "mlp": proven}, TRUTH) == "ridge"

@@ -92,7 +92,7 @@ def evaluate(
         found = work.done(workers, on_step)
     resampled = Resampled(ground.truth, n_resamples=n_resamples, seed=seed)
     entries, skipped = entries_of(ground, chosen, predictions, resampled, found)
-    best = best_router({name: entry.validated for name, entry in entries.items()})
+    best = best_router({name: entry.validated for name, entry in entries.items()}, predictions.truth)
     recommended = recommendation(best, entries[best].value_usd, entries[best].result)
     details = details_of(ground, entries, recommended, resampled)
     return Comparison(

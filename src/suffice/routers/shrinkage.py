@@ -71,11 +71,11 @@ class HeldOut:
         )
         _, directions = np.linalg.eigh(truths)
         n = float(self.n_rows[setting])
-        along = [
-            np.einsum("rd,rs,sd->d", directions, sums, directions) for sums in (products, squares, truths)
-        ]
         most = self.slope(setting, targets)
-        slopes = [min(_slope(*sums, n), most) for sums in zip(*along, strict=True)]
+        p, s, t = (
+            np.einsum("rd,rs,sd->d", directions, sums, directions) for sums in (products, squares, truths)
+        )
+        slopes = [min(_slope(sums[0], sums[1], sums[2], n), most) for sums in zip(p, s, t, strict=True)]
         return np.asarray((directions * slopes) @ directions.T)
 
 

@@ -38,10 +38,10 @@ def fit(name: str, outcomes: Outcomes, **params: Any) -> Any:
 
 def test_it_is_the_mean_of_its_members() -> None:
     outcomes, asked = table(), table(30, seed=1).queries
-    letters = fit("ridge", outcomes, features="characters", penalties=(32.0, 8.0, 2.0))
+    letters = fit("ridge", outcomes, features="characters")
     members = [fit("ridge", outcomes), fit("knn", outcomes), letters]
     expected = np.mean([member.scores(asked) for member in members], axis=0)
-    np.testing.assert_allclose(fit("ensemble", outcomes).scores(asked), expected, atol=0.02)
+    np.testing.assert_allclose(fit("ensemble", outcomes).scores(asked), expected, atol=0.02)  # members clip
 
 
 def test_beyond_so_many_queries_it_is_the_blend(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test lint types bench clean
+.PHONY: run test test-torch lint types bench clean
 
 run: .venv/.run  ## set up, route real queries over local models, keep serving
 	$(BIN)/suffice demo
 
 test: .venv/.dev lint  ## set up and run all checks and tests
 	$(BIN)/python -m pytest
+
+test-torch: .venv/.torch  ## what needs PyTorch, which make test skips
+	$(BIN)/python -m pytest tests/test_encoder_routers.py tests/test_routers.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -32,6 +35,10 @@ bench: .venv/.dev
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[local,train,dev]'
 	touch $@ .venv/.run
+
+.venv/.torch: pyproject.toml .venv/.dev
+	$(BIN)/python -m pip install --quiet -e '.[local,train,dev,torch]'
+	touch $@
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -245,7 +245,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     "spoil",
     [
         lambda found: found["facts"]["head"].update(kind="cosine"),
-        lambda found: found["facts"]["head"].update(slopes=[1]),
+        lambda found: found["facts"]["head"].update(slope="steep"),
         lambda found: found["facts"]["encoder"].update(config={"model_type": "nothing"}),
         lambda found: found["facts"]["encoder"]["config"].update(hidden_size=32),
         lambda found: found["facts"].pop("course"),

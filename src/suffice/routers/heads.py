@@ -1,7 +1,7 @@
 """What stands on a fine-tuned model: from one vector per query to a score of every arm.
 
 Predictions of quality are residuals from the arms' means, split into what the arms share and what tells
-them apart, each multiplied by the slope that fits queries held out (`shrinkage`): without evidence every
+them apart, each multiplied by the slopes that fit queries held out (`shrinkage`): without evidence every
 arm keeps its mean.
 """
 
@@ -73,7 +73,10 @@ class GradedHead(Head):
 
     def __init__(self, width: int, n_arms: int) -> None:
         self.means: FloatArray = np.full(n_arms, np.nan)
-        self.slopes = [0.0, 0.0]
+        self.slope = 0.0
+        """Of what the arms share."""
+        self.mixing: FloatArray = np.zeros((n_arms, n_arms))
+        """Of what tells them apart; slopes by direction."""
         self.module = self._made(width, n_arms)
 
     @abstractmethod
@@ -102,11 +105,11 @@ class GradedHead(Head):
         found = HeldOut(1, 1 + len(self.means))
         predicted = np.hstack((np.where(is_known.any(axis=1, keepdims=True), common, 0), apart * is_known))
         found.add(0, predicted.T, np.hstack((shared, own)).T)
-        self.slopes = [found.slope(0, part) for part in (slice(0, 1), slice(1, None))]
+        self.slope, self.mixing = found.slope(0, slice(0, 1)), found.mixing(0, slice(1, None))
 
     def scores(self, states: Any) -> FloatArray:
         common, apart = self._split(self.residuals(states))
-        return np.asarray(self.means + self.slopes[0] * common + self.slopes[1] * apart)
+        return np.asarray(self.means + self.slope * common + apart @ self.mixing)
 
     def _split(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(n, 1) shared and (n, K) own; arms without data take no part."""
@@ -116,20 +119,20 @@ class GradedHead(Head):
         return common, np.where(has_data, filled - common, 0)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {**super().arrays(), "means": self.means}
+        return {**super().arrays(), "means": self.means, "mixing": self.mixing}
 
     def facts(self) -> dict[str, Any]:
-        return {"slopes": self.slopes}
+        return {"slope": self.slope}
 
     def recall(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._recall_module(arrays)
         self.means = arrays.take("means", "f", self.means.shape, finite=False)
-        shared, own = facts["slopes"]
-        self.slopes = [float(shared), float(own)]
+        self.mixing = arrays.take("mixing", "f", self.mixing.shape)
+        self.slope = float(facts["slope"])
 
     def summary(self) -> str:
-        shared, own = self.slopes
-        return f"slope {shared:.2f} on what the arms share, {own:.2f} on what tells them apart"
+        own = np.linalg.eigvalsh(self.mixing)[-1]
+        return f"slope {self.slope:.2f} on what the arms share, at most {own:.2f} on what tells them apart"
 
 
 class QualityHead(GradedHead):

@@ -37,6 +37,7 @@ __all__ = [
     "fit_cost_model",
     "fit_latency_model",
     "get",
+    "hashed_embedder",
     "load",
     "load_cost_model",
     "load_latency_model",
@@ -57,6 +58,7 @@ registry = Registry(
         "fixed": "suffice.routers.fixed:Fixed",
         "cheapest": "suffice.routers.cheapest:Cheapest",
         "strongest": "suffice.routers.strongest:Strongest",
+        "builtin": "suffice.routers.builtin:Builtin",
         "knn": "suffice.routers.knn:KNN",
         "ridge": "suffice.routers.ridge:Ridge",
         "blend": "suffice.routers.blend:Blend",
@@ -149,6 +151,10 @@ def load(directory: Path, embedder: Embedder | None = None) -> Router:
 
 
 def _default_embedder() -> Embedder:
+    return hashed_embedder()
+
+
+def hashed_embedder(**params: Any) -> Embedder:
     """By name, as a plug-in's would be: a router's file imports no embedder."""
-    embedder: Embedder = _EMBEDDERS.get("hashed")()
+    embedder: Embedder = _EMBEDDERS.get("hashed")(**params)
     return embedder

@@ -26,6 +26,7 @@ from suffice.config import (
     PipelineConfig,
     PolicyConfig,
     RouterConfig,
+    StickyConfig,
     parse,
 )
 
@@ -39,6 +40,7 @@ SECTIONS = {
     "`policy`": PolicyConfig,
     "`pipelines`": PipelineConfig,
     "`gateway`": GatewayConfig,
+    "`sticky`": StickyConfig,
 }
 IN_WORDS = {
     "the name",
@@ -183,6 +185,14 @@ def test_examples_run(block: Block, suffice: Commands, capsys: pytest.CaptureFix
                 execute(block, block.text.replace("http://127.0.0.1:8080", found[0]))
         assert "dear says" in capsys.readouterr().out
         assert provider.asked
+
+
+@pytest.mark.parametrize("name", ["data.md", "plugins.md"])
+def test_a_page_runs_from_top_to_bottom(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    parts = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(parts) > 2
+    exec(compile("\n".join(parts), name, "exec"), {"__name__": "example"})
 
 
 def test_there_are_examples() -> None:

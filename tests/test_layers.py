@@ -28,6 +28,7 @@ LAYERS = (
         "evaluation",
         "datasets",
         "starter",
+        "testing",
     ),
     ("gateway", "cli", "dashboard", "reports", "__main__"),
 )

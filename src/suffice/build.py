@@ -16,6 +16,10 @@ from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
+from suffice.routers.base import BaseRouter
+from suffice.routers.llm import LLM
+from suffice.routers.ruleset import RuleSet
+from suffice.routers.sticky import Sticky
 from suffice.store import open_store
 from suffice.types import Candidate, Query, Versions
 
@@ -161,10 +165,14 @@ def _pipeline(
     embedder = _embedder(config)
     trained = given if given is not None else _trained(chosen, config, candidates, embedder)
     policy = section.policy or config.policy
+    sticky = section.sticky or config.sticky
+    router = trained.router
+    if sticky is not None and isinstance(router, BaseRouter):
+        router = Sticky.around(router, **msgspec.to_builtins(sticky))
     return Pipeline(
         name=name,
         candidates=candidates,
-        router=trained.router,
+        router=router,
         policy=_policy(policy, name),
         costs=trained.costs,
         latencies=trained.latencies,
@@ -173,16 +181,21 @@ def _pipeline(
         versions=Versions(
             router=trained.version, policy=_shown(policy), embedder=embedder.name, prices=prices
         ),
-        is_slow=config.embedder != "hashed",
+        rules=RuleSet(config.rules if section.rules is None else section.rules),
+        is_slow=config.embedder != "hashed" or isinstance(trained.router, LLM),
     )
 
 
 def _trained(
     chosen: RouterConfig, config: Config, candidates: Sequence[Candidate], embedder: Embedder
 ) -> Trained:
+    judge = _judge(chosen, config)
     if chosen.path is None:
-        return untrained(chosen.name, candidates, **chosen.params)
+        params = chosen.params if judge is None else {**chosen.params, "model": judge}
+        return untrained(chosen.name, candidates, **params)
     trained = load_trained(config.path(chosen.path), embedder, candidates)
+    if judge is not None and isinstance(trained.router, LLM):
+        trained.router.model = judge
     name = trained.version.partition("@")[0]
     if chosen.name not in (name, "trained"):
         raise ConfigError(
@@ -190,6 +203,20 @@ def _trained(
             f"write `router: {{name: {name}, path: {chosen.path}}}`"
         )
     return trained
+
+
+def _judge(chosen: RouterConfig, config: Config) -> Model | None:
+    """The candidate that the router `llm` asks, over connections of its own: it lives on another thread."""
+    if chosen.name != "llm":
+        return None
+    wanted = chosen.params.get("model")
+    entries = {entry.name: entry for entry in config.models}
+    if wanted not in entries:
+        raise ConfigError(
+            f"the router 'llm' asks a candidate: write `params: {{model: NAME}}` with one of "
+            f"{', '.join(entries)}, not {wanted!r}"
+        )
+    return _model(entries[wanted], Catalogue.load(), config, HttpClient())
 
 
 def _policy(config: PolicyConfig, pipeline: str) -> Policy:

@@ -19,6 +19,7 @@ from msgspec import Meta
 from suffice import _yaml
 from suffice.errors import ConfigError
 from suffice.providers.base import ProviderSettings, Secret
+from suffice.routers.ruleset import Rule
 from suffice.types import Price
 
 DEFAULT_FILE = "suffice.yaml"
@@ -99,11 +100,23 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
 
 
+class StickyConfig(_Strict, frozen=True, kw_only=True):
+    """A conversation stays with the candidate that answers it, unless another is clearly better."""
+
+    margin: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    """Quality that another must be ahead by."""
+    ttl_s: Seconds = 3600.0
+    """A conversation that rested longer starts anew."""
+    max_sessions: Count = 100_000
+
+
 class PipelineConfig(_Strict, frozen=True, kw_only=True):
     """One way to answer `auto`; what is left out is taken from the top level."""
 
     router: RouterConfig | None = None
     policy: PolicyConfig | None = None
+    rules: list[Rule] | None = None
+    sticky: StickyConfig | None = None
 
 
 class GatewayConfig(_Strict, frozen=True, kw_only=True):
@@ -126,6 +139,9 @@ class Config(_Strict, frozen=True, kw_only=True):
     models: list[ModelConfig] = []
     router: RouterConfig = RouterConfig()
     policy: PolicyConfig = PolicyConfig()
+    rules: list[Rule] = []
+    """Hard constraints, before anything is predicted."""
+    sticky: StickyConfig | None = None
     embedder: str = "hashed"
     embedder_params: dict[str, Any] = {}
     pipelines: dict[str, PipelineConfig] = {}

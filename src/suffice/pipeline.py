@@ -13,6 +13,8 @@ from suffice import policies
 from suffice.errors import ConfigError, EmbedderError, InvalidRequest
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
 from suffice.routers.lengths import query_bytes
+from suffice.routers.ruleset import RuleSet
+from suffice.routers.sticky import Sticky, prefix_saving_usd
 from suffice.routers.strongest import Strongest
 from suffice.types import BoolArray, Candidate, Constraints, Decision, FloatArray, Query, Versions
 from suffice.unseen import Unseen
@@ -39,6 +41,7 @@ class Pipeline:
         strongest: tuple[str, str],
         router_name: str = "",
         versions: Versions = Versions(),  # noqa: B008  frozen
+        rules: RuleSet | None = None,
         is_slow: bool = False,
     ) -> None:
         """
@@ -48,6 +51,7 @@ class Pipeline:
             nothing is known come last
         costs, latencies : over the router's arms
         strongest : the safe choice, and why it is thought the strongest
+        rules : who may answer what, before anybody predicts anything
         is_slow : the router needs the network or a large model: never decide on the event loop
         """
         scored = {arm: column for column, arm in enumerate(router.arms)}
@@ -76,6 +80,10 @@ class Pipeline:
         self._costs, self._latencies = costs, latencies
         self._strongest, self._strongest_reason = strongest
         self.arms = tuple(c.name for c in self._candidates)
+        self._rules = rules if rules else None
+        if rules is not None:
+            rules.check([c.name for c in candidates])
+        self._sticky = router if isinstance(router, Sticky) else None
 
     def with_policy(self, policy: Policy, name: str) -> Pipeline:
         """The same estimates under another policy."""
@@ -102,8 +110,9 @@ class Pipeline:
         others = self._able_unscored(query) if self._unscored else []
         if eligible is not None and not eligible.any():
             return self._unscored_only(query, others)
+        incumbent = None if self._sticky is None else self._sticky.incumbent(query, now)
         try:
-            scores, costs, latencies = self._estimates(query)
+            scores, costs, latencies = self._estimates(query, incumbent)
         except EmbedderError as error:
             return self._safe(query, self._named(eligible), others, str(error))
         eligible = _narrowed(eligible, query, costs[0], latencies[0])
@@ -115,6 +124,8 @@ class Pipeline:
         if eligible is not None:
             order = order[: int(eligible.sum())]  # ineligible ones come last
         reason = choice.reasons[0]
+        if self._sticky is not None:
+            self._sticky.remember(query, self.arms[order[0]], now)
         return self._decision(
             ranking=(*[self.arms[i] for i in order], *others),
             eligible=self._named(eligible),
@@ -129,17 +140,26 @@ class Pipeline:
         """(P,): who may answer by the hard limits; None is everybody."""
         is_free = not query.needs and not query.constraints.models
         if is_free and query_bytes([query]).item(0) / BYTES_PER_TOKEN <= self._shortest:
-            return None
-        return _able(self._candidates, self._windows, query)
+            return None if self._rules is None else self._rules.allowed(query, self.arms)[0]
+        able = _able(self._candidates, self._windows, query)
+        return able if self._rules is None else able & self._rules.allowed(query, self.arms)[0]
 
-    def _estimates(self, query: Query) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Scores, costs and latencies (1, P), of candidates without data by prior."""
+    def _estimates(self, query: Query, incumbent: str | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Scores, costs and latencies (1, P), of candidates without data by prior.
+
+        The one that answers this conversation already reads its beginning from its provider's cache.
+        """
         scores = self.router.scores([query])
         costs, latencies = self._costs.costs([query]), self._latencies.latencies([query])
         if not self._takes_all:
             scores, costs, latencies = (x[:, self._columns] for x in (scores, costs, latencies))
         if self._unseen is not None:
-            return self._unseen.beside(query, scores, costs, latencies)
+            scores, costs, latencies = self._unseen.beside(query, scores, costs, latencies)
+        if incumbent in self.arms:
+            place = self.arms.index(incumbent)
+            costs = costs.copy()
+            left = costs[0, place] - prefix_saving_usd(query, self._candidates[place])
+            costs[0, place] = np.maximum(left, 0.0)  # NaN stays NaN
         return scores, costs, latencies
 
     def _named(self, eligible: BoolArray | None) -> tuple[str, ...]:
@@ -149,14 +169,18 @@ class Pipeline:
 
     def _able_unscored(self, query: Query) -> list[str]:
         able = _able(self._unscored, _windows(self._unscored), query)
+        if self._rules is not None:
+            able &= self._rules.allowed(query, [c.name for c in self._unscored])[0]
         return [c.name for c, may in zip(self._unscored, able, strict=True) if may]
 
     def _unscored_only(self, query: Query, others: Sequence[str]) -> Decision:
         if not others:
             needs = ", ".join(sorted(query.needs)) or "the length of the prompt"
+            matched = () if self._rules is None else self._rules.allowed(query, self.arms)[1]
+            rules = f"; rules that hold: {', '.join(matched)}" if matched else ""
             raise InvalidRequest(
                 f"no candidate of the panel can serve this request ({needs}; allowed: "
-                f"{', '.join(query.constraints.models) or 'all'})"
+                f"{', '.join(query.constraints.models) or 'all'}{rules})"
             )
         return self._decision(
             ranking=tuple(others), eligible=tuple(others), reason="only candidates unknown to the router can"

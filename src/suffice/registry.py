@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -13,7 +14,7 @@ import inspect
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from suffice.errors import ConfigError, UnknownName
@@ -146,11 +147,18 @@ def _fits(value: Any, hint: Any) -> bool:
 def _from_file(path: Path, attribute: str) -> Any:
     if not path.is_file():
         raise ConfigError(f"no such file: {path}; a part is given as path/to/file.py:ClassName")
+    module = _module(path.resolve(), path.stat().st_mtime_ns)
+    if not hasattr(module, attribute):
+        raise ConfigError(f"{path} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+@functools.lru_cache(maxsize=64)
+def _module(path: Path, changed_ns: int) -> ModuleType:
+    """A file as a module: run once for each of its versions, so that its classes stay the same."""
     spec = importlib.util.spec_from_file_location(f"suffice_plugin_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    if not hasattr(module, attribute):
-        raise ConfigError(f"{path} has no {attribute!r}")
-    return getattr(module, attribute)
+    return module

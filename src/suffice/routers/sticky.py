@@ -35,11 +35,15 @@ class Conversations:
         return len(self._last)
 
     def arm(self, session: str | None, now: float | None = None) -> str | None:
-        """The arm that answered last, unless that is too long ago."""
+        """The arm that answered last; what is too long ago is forgotten where the time is given."""
         if session is None:
             return None
         found = self._last.get(session)
-        if found is None or (now is not None and now - found[1] > self._ttl_s):
+        if found is None:
+            return None
+        if now is not None and now - found[1] > self._ttl_s:
+            with self._lock:
+                self._last.pop(session, None)
             return None
         return found[0]
 

@@ -22,6 +22,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     tried: Tried
     """On the test queries."""
+    folds: tuple[Tried, ...]
+    """Of cross-validation."""
     measured: Measured
     validated: Measured
     """By cross-validation on the training queries."""
@@ -72,6 +74,7 @@ def _entry(ground: Ground, predictions: Predictions, resampled: Resampled, tried
     assert first.effort is not None
     return Entry(
         tried=first,
+        folds=tuple(folds),
         measured=measured,
         validated=validated,
         value_usd=predictions.value_usd(validated),

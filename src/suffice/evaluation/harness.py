@@ -16,6 +16,7 @@ from suffice.evaluation.details import Details
 from suffice.evaluation.entries import Entry, entries_of
 from suffice.evaluation.extras import NO_EXTRAS, Extras
 from suffice.evaluation.ground import Ground, prepare
+from suffice.evaluation.leaks import unknowing
 from suffice.evaluation.recommend import Predictions, best_router, recommendation
 from suffice.evaluation.robustness import robustness
 from suffice.evaluation.significance import Resampled
@@ -92,7 +93,8 @@ def evaluate(
         found = work.done(workers, on_step)
     resampled = Resampled(ground.truth, n_resamples=n_resamples, seed=seed)
     entries, skipped = entries_of(ground, chosen, predictions, resampled, found)
-    best = best_router({name: entry.validated for name, entry in entries.items()}, predictions.truth)
+    believed = unknowing({name: entry.folds for name, entry in entries.items()})
+    best = best_router({name: entries[name].validated for name in believed}, predictions.truth)
     recommended = recommendation(best, entries[best].value_usd, entries[best].result)
     details = details_of(ground, entries, recommended, resampled)
     return Comparison(

@@ -15,6 +15,7 @@ from suffice.evaluation.choosing import Entrants, entrants
 from suffice.evaluation.detailing import at_value, cheap_single
 from suffice.evaluation.details import AtValue, CheapSingle, CrossValidated
 from suffice.evaluation.figures import Significance, SingleModel
+from suffice.evaluation.leaks import unknowing
 from suffice.evaluation.measuring import Measured
 from suffice.evaluation.recommend import Predictions, best_router, cross_validated
 from suffice.evaluation.selection import has_costs, select_models, select_pair
@@ -41,6 +42,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """AIQ against the zero router; without costs, quality against the best single model."""
     ties: bool
     """Whether its distance to the suggested one is within chance."""
+    is_believed: bool = True
+    """False: it was trained on these queries before, and cannot be judged on them."""
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +123,10 @@ def suggest(
     bench = Bench(tables={"train": table}, embedders={name: name for name in (*usable, DEFAULT)})
     with Workers(bench, jobs=jobs) as workers:
         found = workers.run(trials, on_step)
-    measured, skipped = _measured(plans, found, predictions)
+    tried, skipped = _tried(plans, found)
+    measured = {label: predictions.measured(folds) for label, folds in tried.items()}
     judge = _Judge(Resampled(predictions.truth, n_resamples=n_resamples, seed=seed), measured)
-    best = judge.best(plans)
+    best = judge.best(plans, unknowing(tried))
     value_usd = predictions.value_usd(measured[best])
     span = predictions.truth.cost_range()
     return Suggestion(
@@ -135,7 +139,7 @@ def suggest(
         zero_router_aiq=None if span is None else judge.zero_router_aiq,
         at_value=at_value(predictions.truth, measured[best].curve, value_usd),
         cheap_single=cheap_single(judge.resampled, measured[best].curve, judge.drawn[best]),
-        options=judge.options(best, plans),
+        options=judge.options(best, plans, unknowing(tried)),
         models_left_out=left_out,
         skipped=chosen.skipped | unusable | skipped,
     )
@@ -190,28 +194,28 @@ def _label(router: str, embedder: str | None) -> str:
     return router if embedder in (None, DEFAULT) else f"{router}+{embedder}"
 
 
-def _measured(
-    plans: Mapping[str, _Plan], found: Sequence[Tried | Failed], predictions: Predictions
-) -> tuple[dict[str, Measured], dict[str, str]]:
-    """What each option is worth, and why others could not run.
+def _tried(
+    plans: Mapping[str, _Plan], found: Sequence[Tried | Failed]
+) -> tuple[dict[str, list[Tried]], dict[str, str]]:
+    """What came of each option, fold by fold, and why others could not run.
 
     With an embedder that lacks what a router needs (sparse features), even a named router is skipped.
     """
     results = iter(found)
-    measured: dict[str, Measured] = {}
+    tried: dict[str, list[Tried]] = {}
     skipped: dict[str, str] = {}
     for label, plan in plans.items():
-        tried = [next(results) for _ in plan.trials]
-        failed = next((one for one in tried if isinstance(one, Failed)), None)
+        folds = [next(results) for _ in plan.trials]
+        failed = next((one for one in folds if isinstance(one, Failed)), None)
         if failed is None:
-            measured[label] = predictions.measured([one for one in tried if isinstance(one, Tried)])
+            tried[label] = [one for one in folds if isinstance(one, Tried)]
         elif plan.is_lenient or failed.kind == "MissingDependency" or plan.embedder not in (None, DEFAULT):
             skipped[label] = failed.message
         else:
             raise failed.raised()
-    if not measured:
+    if not tried:
         raise ConfigError(f"no router could run: {'; '.join(skipped.values())}")
-    return measured, skipped
+    return tried, skipped
 
 
 class _Judge:
@@ -228,17 +232,21 @@ class _Judge:
         assert span is not None
         return aiq(truth.mean_cost, truth.mean_quality, *span)
 
-    def best(self, plans: Mapping[str, _Plan]) -> str:
-        """The best; of those that tie with it, if its embedder is slow, the best with the default one."""
-        first = best_router(self._measured)
+    def best(self, plans: Mapping[str, _Plan], believed: Sequence[str]) -> str:
+        """The best that can be believed.
+
+        If its embedder is slow, the best of those with the default one that tie with it.
+        """
+        truth = self.resampled.truth
+        first = best_router({name: self._measured[name] for name in believed}, truth)
         if plans[first].embedder in (None, DEFAULT):
             return first
         fast = {
-            name: one
-            for name, one in self._measured.items()
+            name: self._measured[name]
+            for name in believed
             if plans[name].embedder in (None, DEFAULT) and self.ties(name, first)
         }
-        return best_router(fast) if fast else first
+        return best_router(fast, truth) if fast else first
 
     def ties(self, name: str, other: str) -> bool:
         """Whether the difference of two options is within chance."""
@@ -248,7 +256,7 @@ class _Judge:
             return judged("aiq", other, gain, drawn).verdict == "within chance"
         return self.resampled.between(mine.curve, theirs.curve, other).verdict == "within chance"
 
-    def options(self, best: str, plans: Mapping[str, _Plan]) -> dict[str, Option]:
+    def options(self, best: str, plans: Mapping[str, _Plan], believed: Sequence[str]) -> dict[str, Option]:
         """All of them: the suggested one, then by gain."""
         found = {
             name: Option(
@@ -257,6 +265,7 @@ class _Judge:
                 cross_validation=cross_validated(one),
                 over_zero=self.resampled.primary(one.curve, self.drawn[name]),
                 ties=name == best or self.ties(name, best),
+                is_believed=name in believed,
             )
             for name, one in self._measured.items()
         }

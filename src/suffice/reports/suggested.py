@@ -23,13 +23,16 @@ def options(found: Suggestion) -> Grid:
             name,
             number(one.cross_validation.aiq if has_costs else one.cross_validation.max_quality),
             gain(one.over_zero),
-            NONE if one.ties else "behind",
+            _beside(found, name),
         )
         for name, one in found.options.items()
     )
     against = "the zero router" if has_costs else found.best_single.model
     head = ("router", "AIQ" if has_costs else "quality", "gain", "beside the first")
-    note = f"Gain: above {against}; ▲ better, ▼ worse: 95 % of resamples agree; {NONE}: ties with the first."
+    note = (
+        f"Gain: above {against}; ▲ better, ▼ worse: 95 % of resamples agree. Knows the queries: trained on "
+        "them before, so that its figures say nothing."
+    )
     title = f"{len(found.models)} models, {found.n_queries:,} queries, cross-validated"
     return Grid(title=title, head=head, rows=rows, note=note)
 
@@ -58,6 +61,19 @@ def commands(found: Suggestion, data: str, given: tuple[str, ...] = ()) -> tuple
     return shlex.join([*words, "--out", "router"]), "\n".join(lines)
 
 
+def _beside(found: Suggestion, name: str) -> str:
+    option = found.options[name]
+    if option is found.chosen:
+        return NONE
+    if not option.is_believed:
+        return "knows the queries"
+    return "within chance" if option.ties else "ahead" if _ahead(found, name) else "behind"
+
+
+def _ahead(found: Suggestion, name: str) -> bool:
+    return found.options[name].over_zero.gain > found.chosen.over_zero.gain
+
+
 def _first(found: Suggestion) -> str:
     over = found.chosen.over_zero
     what = "AIQ" if over.measure == "aiq" else "quality"
@@ -67,12 +83,19 @@ def _first(found: Suggestion) -> str:
         "within chance": "not clearly above",
         "worse": "clearly below",
     }[over.verdict]
+    believed = [name for name, one in found.options.items() if one.is_believed]
+    ahead = [name for name in believed if _ahead(found, name)]
+    place = (
+        "the highest" if not ahead else f"a cross-validated {what} within chance of the highest ({ahead[0]})"
+    )
+    place += f" cross-validated {what}" if not ahead else ", and has proved itself on other data"
     end = "" if over.verdict == "better" else ": no gain from routing is shown on these queries"
-    return f"{_name(found)} has the highest cross-validated {what}, {how} {against} ({interval(over)}){end}."
+    return f"{_name(found)} has {place}. It is {how} {against} ({interval(over)}){end}."
 
 
 def _others(found: Suggestion) -> str:
     rest = [name for name in found.options if found.options[name] is not found.chosen]
+    rest = [name for name in rest if found.options[name].is_believed]
     ties = [name for name in rest if found.options[name].ties]
     if not rest:
         return ""

@@ -162,6 +162,11 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
         notes.append(
             "* Reads each query's task label, which no router does: every task scored by its training mean."
         )
+    notes += [
+        f"{name} was trained before on {seen.n:,} of these test queries: its figures flatter it."
+        for name, seen in details.seen.items()
+        if seen.n
+    ]
     if details.seeds:
         notes.append(f"Means over {len(details.seeds)} splits; intervals are those of one split.")
     return tuple(notes)

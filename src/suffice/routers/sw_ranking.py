@@ -6,7 +6,8 @@ regression per query; here the battles' weights are added up into a table of win
 steps of Newton from the ratings over all battles fit these.
 
 Departures: any number of models, each scored by its win rate against the others; ratings are pulled a
-little to those over all battles; gamma may be chosen on queries left out. Models are grouped into tiers,
+little to those over all battles; gamma may be chosen on queries left out; very many wide vectors are
+reduced to their principal directions. Models are grouped into tiers,
 as RouteLLM does in its code, only if asked for.
 """
 
@@ -25,6 +26,7 @@ from suffice.routers.battles import Battles
 from suffice.routers.bradley_terry import bradley_terry
 from suffice.routers.pairwise import PairwiseRouter
 from suffice.routers.preferring import expected_win_rates
+from suffice.routers.principal import principal_directions, reduced
 from suffice.routers.tiers import tiers_of
 from suffice.routers.vectors import Projection, TextVectors
 from suffice.routers.wins import WinCounts
@@ -33,6 +35,9 @@ from suffice.types import FloatArray, IntArray, Query
 _GRID: Final = (10.0, 1e2, 1e3, 1e4, 1e6)
 _MAX_LEFT_OUT: Final = 200
 _TOLERANCE: Final = 1e-5
+_MAX_ENTRIES: Final = 4_000_000
+"""Of the queries' vectors: beyond these, which take about 2 ms a query, vectors are reduced in width."""
+_LEAST_WIDTH: Final = 16
 
 
 class SWRanking(PairwiseRouter):
@@ -66,6 +71,8 @@ class SWRanking(PairwiseRouter):
         self.gamma, self.pull, self.tiers = gamma, pull, tiers
         self.projection, self.dimensions, self.seed = projection, dimensions, seed
 
+    directions_: NDArray[np.float32] | None
+
     def _learn(self, battles: Battles) -> tuple[IntArray, FloatArray]:
         self._check_params()
         self.vectors_, vectors = TextVectors.learn(
@@ -75,6 +82,11 @@ class SWRanking(PairwiseRouter):
             dimensions=self.dimensions,
             seed=self.seed,
         )
+        self.directions_ = None
+        width = max(_MAX_ENTRIES // len(vectors), _LEAST_WIDTH)
+        if width < vectors.shape[1]:
+            self.directions_ = principal_directions(vectors, width)
+            vectors = reduced(vectors, self.directions_)
         tiers = tiers_of(self.ratings_, self.tiers)
         wins = WinCounts.of_battles(battles, tiers)
         self._keep(vectors, wins, tiers, self.pull * battles.per_query() / 4)
@@ -118,11 +130,15 @@ class SWRanking(PairwiseRouter):
         )
 
     def _win_rates(self, texts: Sequence[str]) -> FloatArray:
-        ratings = [self._ratings(self.texts_vectors_ @ one, self.gamma_) for one in self.vectors_(texts)]
+        ratings = [self._ratings(self.texts_vectors_ @ one, self.gamma_) for one in self._embedded(texts)]
         return expected_win_rates(np.array(ratings)[:, self.tiers_])
 
+    def _embedded(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = self.vectors_(texts)
+        return vectors if self.directions_ is None else reduced(vectors, self.directions_)
+
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        cosines = self.texts_vectors_ @ self.vectors_([query.text])[0]
+        cosines = self.texts_vectors_ @ self._embedded([query.text])[0]
         return (
             f"{self.wins_.n_battles} battles on {len(cosines)} queries, gamma {self.gamma_:g}",
             f"largest cosine {float(cosines.max()):.3f}",
@@ -130,6 +146,8 @@ class SWRanking(PairwiseRouter):
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {"vectors": self.texts_vectors_, "tiers": self.tiers_}
+        if self.directions_ is not None:
+            arrays["directions"] = self.directions_
         facts = {
             "slope": self.slope_,
             "gamma": self.gamma_,
@@ -142,7 +160,11 @@ class SWRanking(PairwiseRouter):
         self._check_params()
         self._restore_pairs(arrays, facts)
         self.vectors_ = TextVectors.restore(arrays, self._embedder())
-        vectors = arrays.take("vectors", "f", (None, self.vectors_.dimensions))
+        width, self.directions_ = self.vectors_.dimensions, None
+        if arrays.has("directions"):
+            self.directions_ = arrays.take("directions", "f", (width, None))
+            width = self.directions_.shape[1]
+        vectors = arrays.take("vectors", "f", (None, width))
         tiers = arrays.take("tiers", "i", (len(self.arms_),))
         n_tiers = int(tiers.max()) + 1
         if sorted(set(tiers.tolist())) != list(range(n_tiers)):

@@ -64,7 +64,7 @@ def test_an_empty_file_takes_all_defaults(text: str) -> None:
     config = msgspec.structs.replace(read(text), directory=".")
     assert config == Config()
     assert config.gateway.host == "127.0.0.1"
-    assert config.router.name == "strongest"
+    assert config.router.name == "builtin"
 
 
 def test_prices_are_exactly_what_was_written() -> None:

@@ -2,8 +2,8 @@
 
     python -m scripts.pretrain.check_leave_out --data FOLDER
 
-For GSM8K, then MMLU: all sources' questions of it and their near twins are left out, the router is trained on the
-rest, and routes RouteLLM's pair knowing two names and two prices. Contaminated rows are dropped.
+For GSM8K, then MMLU: all sources' questions of it and their near twins are left out, the router is trained
+on the rest, and routes RouteLLM's pair knowing two names and two prices. Contaminated rows are dropped.
 """
 
 from __future__ import annotations

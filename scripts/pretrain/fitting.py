@@ -1,11 +1,12 @@
 """Learning how hard a text is, and how much ability helps, from who answered it rightly.
 
-    P(arm j right on query i) = sigmoid(level_j + ease_i + ability_j * spread_i)
+    P(arm j right on query i) = sigmoid(level_jt + ease_i + ability_j * spread_i)
 
-Ease and spread are linear in what the text holds; ability belongs to the arm, level to arm and
-task: only differences within tasks teach what is hard, and nothing of it comes from how tasks are worded. Lord (1980), Applications of Item Response Theory, for
-the form; Song et al. (2025), IRT-Router (arXiv 2506.01048), for predicting it from the text. Departures: linear
-in hashed words, and fitted by iteratively reweighted ridge regression (McCullagh and Nelder, 1989, section 2.5).
+Ease and spread are linear in what the text holds; ability belongs to the arm, level to arm and task: only
+differences within tasks teach what is hard, and nothing of it comes from how tasks are worded. Lord (1980),
+Applications of Item Response Theory, for the form; Song et al. (2025), IRT-Router (arXiv 2506.01048), for
+predicting it from the text. Departures: linear in hashed words, and fitted by iteratively reweighted ridge
+regression (McCullagh and Nelder, 1989, section 2.5).
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ _PRICE_KEYS = (
 class RouterConfig(_Strict, frozen=True, kw_only=True):
     """Which router scores the candidates."""
 
-    name: str = "strongest"
+    name: str = "builtin"
     path: str | None = None
     """The directory that `suffice train --out` wrote; relative to the configuration file."""
     params: dict[str, Any] = {}

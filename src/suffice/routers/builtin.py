@@ -19,8 +19,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.errors import ConfigError, DataError
+from suffice.errors import ConfigError
 from suffice.outcomes import Outcomes
+from suffice.routers.added import AddedArm
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.builtin_data import pretrained
@@ -28,8 +29,8 @@ from suffice.routers.prior import log_price
 from suffice.types import BoolArray, Candidate, FloatArray, Query
 
 _N_NEWTON: Final = 12
-_SLOPE_SD, _ABILITY_SD, _SKILL_SD = 0.5, 0.5, 0.7
-_UNKNOWN_LEVEL_SD: Final = 2.0
+_LEVEL_SD, _SLOPE_SD, _ABILITY_SD, _SKILL_SD = 2.0, 0.5, 0.5, 0.7
+"""How far theta may lie from what is expected; the level is left to the labels."""
 _UNFAMILIAR: Final = 0.5
 """Below this familiarity `explain` says so."""
 
@@ -67,29 +68,7 @@ class Builtin(BaseRouter):
         levels, ranks = np.unique(-self.thetas_[:, 0], return_inverse=True)
         self._be_careful(ranks / max(len(levels) - 1, 1))
         self.arms_, self.n_train_ = tuple(candidate.name for candidate in candidates), 0
-        self.mean_quality_ = {}
-        return self
-
-    def add_model(self, name: str, outcomes: Outcomes) -> Self:
-        """Add the arm `name`, or replace it, from labelled queries; the other arms stay as they are.
-
-        Raises
-        ------
-        DataError
-            If the outcomes hold no score of that arm.
-        """
-        self._check_fitted()
-        if name not in outcomes.arms:
-            raise DataError(f"the outcomes hold no arm {name!r}, only {', '.join(outcomes.arms)}")
-        quality = np.asarray(outcomes.quality, np.float64)[:, outcomes.arms.index(name)]
-        if np.isnan(quality).all():
-            raise DataError(f"the outcomes hold no score of {name!r}; at least one is needed")
-        theta = self._posterior(_inputs(outcomes.texts)[0], quality, None)
-        place = self.arms_.index(name) if name in self.arms_ else len(self.arms_)
-        self.arms_ = (*self.arms_[:place], name, *self.arms_[place + 1 :])
-        self.thetas_ = np.vstack((self.thetas_[:place], theta[None], self.thetas_[place + 1 :]))
-        self._be_careful(np.concatenate((self.caution_[:place], [0.0], self.caution_[place + 1 :])))
-        self.mean_quality_ = {**self.mean_quality_, name: float(np.nanmean(quality))}
+        self.mean_quality_, self.added_ = {}, ()
         return self
 
     def seen(self, texts: Sequence[str]) -> BoolArray:
@@ -105,21 +84,28 @@ class Builtin(BaseRouter):
             raise ConfigError(f"builtin with prior_weight {self.prior_weight}; above 0 is needed")
         quality = np.asarray(outcomes.quality, np.float64)
         inputs, _ = _inputs(outcomes.texts)
-        self.thetas_ = np.array([self._posterior(inputs, arm, None) for arm in quality.T])
+        self.thetas_ = np.array([self._posterior(inputs, arm) for arm in quality.T])
         self._be_careful(np.zeros(quality.shape[1]))  # measured means need no caution
+
+    def _add(self, name: str, queries: Sequence[Query], quality: FloatArray) -> AddedArm:
+        theta = self._posterior(_inputs([query.text for query in queries])[0], quality)
+        self.thetas_ = np.vstack((self.thetas_, theta[None]))
+        self._be_careful(np.append(self.caution_, 0.0))
+        return self._extend(name, len(queries))
 
     def _be_careful(self, caution: FloatArray) -> None:
         """caution (K,) in [0, 1]: what an arm's score loses where a text is wholly unfamiliar."""
         self.caution_, self.is_cautious_ = caution, bool(caution.any())
 
-    def _posterior(self, inputs: FloatArray, quality: FloatArray, ability: float | None) -> FloatArray:
+    def _posterior(self, inputs: FloatArray, quality: FloatArray) -> FloatArray:
         """(P,): theta of greatest posterior density, by Newton's method; NaN without any label."""
         is_known = ~np.isnan(quality)
         if not is_known.any():
             return np.full(inputs.shape[1], np.nan)
         x, y = inputs[is_known], quality[is_known]
-        prior = _expected(0.0 if ability is None else ability)
-        precision = self.prior_weight / _prior_sd(inputs.shape[1], ability) ** 2
+        prior = _expected(0.0)
+        sd = np.array([_LEVEL_SD, _SLOPE_SD, _ABILITY_SD, *[_SKILL_SD] * (inputs.shape[1] - 3)])
+        precision = self.prior_weight / sd**2
         theta = prior.copy()
         for _ in range(_N_NEWTON):
             right = _chance(x @ theta)
@@ -165,7 +151,7 @@ class Builtin(BaseRouter):
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         if facts["reading"] != _reading():
             raise ConfigError(
-                "it was fitted beside another version of the built-in reading of texts than this package ships"
+                "it was fitted beside another built-in reading of texts than this package ships"
             )
         width = 3 + len(pretrained().facts.domains)
         self.thetas_ = arrays.take("thetas", "f", (len(self.arms_), width), finite=False)
@@ -195,11 +181,6 @@ def _expected(ability: float) -> FloatArray:
     """(3 + D,): theta of a model of that ability."""
     facts = pretrained().facts
     return np.array([facts.level + ability, 1.0, ability, *[0.0] * len(facts.domains)])
-
-
-def _prior_sd(width: int, ability: float | None) -> FloatArray:
-    level = _UNKNOWN_LEVEL_SD if ability is None else pretrained().facts.ability_sd
-    return np.array([level, _SLOPE_SD, _ABILITY_SD, *[_SKILL_SD] * (width - 3)])
 
 
 def _reading() -> str:

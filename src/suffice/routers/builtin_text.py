@@ -39,7 +39,8 @@ _MAX_CHARACTERS: Final = 16_384
 _NUMBER: Final = re.compile(r"\d[\d,.]*")
 _OPTION: Final = re.compile(r"^\(?[A-J][.)] |\([A-J]\) ", re.MULTILINE)
 _RATIO: Final = re.compile(
-    r"\b(?:half|twice|thrice|third|quarter|double|triple|times|more than|less than|fewer than|each|every|per)\b"
+    r"\b(?:half|twice|thrice|third|quarter|double|triple|times|more than|less than|fewer than)\b"
+    r"|\b(?:each|every|per)\b"
 )
 _CODE: Final = re.compile(r"def |return|[{};=]|\(\)|->|import ")
 _SENTENCE: Final = re.compile(r"[.?!](?:\s|$)")

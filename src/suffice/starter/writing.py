@@ -103,8 +103,10 @@ def _settings(entry: Entry) -> Iterator[tuple[str, str]]:
 def _router(panel: Panel, starter: Starter | None) -> Iterator[str]:
     yield from _comment("Predicts how good each answer would be, before anybody is asked.")
     if starter is None:
-        yield from _comment("This one needs no training: it takes the dearest model to be the best.")
-        yield "router: {name: strongest}"
+        yield from _comment(
+            "This one ships trained: it reads how hard a question is, and expects more of dearer models."
+        )
+        yield "router: {name: builtin}"
     else:
         yield from _comment(
             f"This one was trained on the {starter.n_queries} recorded questions that ship with Suffice."

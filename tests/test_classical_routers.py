@@ -161,12 +161,12 @@ def test_a_perfect_prediction_is_followed_and_its_double_halved() -> None:
 def test_the_short_way_to_scores_is_the_long_way() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, 5, 3))
-    short = Belief(np.array([0.2, 0.5, 0.7]), (0, 1), (0.7, 0.3)).scores(first, second)
+    short = Belief(np.array([0.2, 0.5, 0.7]), (0, 1), (0.7, 0.3), 0.3 * np.eye(3)).scores(first, second)
     own = second - second.mean(axis=1, keepdims=True)
     expected = np.array([0.2, 0.5, 0.7]) + 0.7 * first.mean(axis=1, keepdims=True) + 0.3 * own
     np.testing.assert_allclose(short, expected)
     gap = np.insert(first, 1, 99.0, axis=1), np.insert(second, 1, np.nan, axis=1)
-    long = Belief(np.array([0.2, np.nan, 0.5, 0.7]), (0, 1), (0.7, 0.3)).scores(*gap)
+    long = Belief(np.array([0.2, np.nan, 0.5, 0.7]), (0, 1), (0.7, 0.3), 0.3 * np.eye(4)).scores(*gap)
     np.testing.assert_allclose(np.delete(long, 1, axis=1), expected)
     assert np.isnan(long[:, 1]).all()
 

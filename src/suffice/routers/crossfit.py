@@ -31,31 +31,36 @@ class Belief(NamedTuple):
     """Chosen for the shared and for the arms' own part."""
     slopes: tuple[float, float]
     """Of the same parts; 0 keeps the means."""
+    mixing: FloatArray
+    """(K, K): what the arms' own parts are multiplied by; its slopes are at most the second of `slopes`."""
 
     def scores(self, shared: NDArray[Any], own: NDArray[Any]) -> FloatArray:
         """(n, K) from predicted departures (n, K), of the settings for either part.
 
         Both may be the same array. Columns of arms without data are not looked at.
         """
-        slope, own_slope = self.slopes
         if np.isnan(self.means).any():
             common, apart = _split(shared, self.means)[0], _split(own, self.means)[1]
-            return np.asarray(self.means + (slope * common + own_slope * apart))
-        # the same in fewer steps, which matters for one query
-        common = shared.mean(axis=1, keepdims=True)
-        mean = common if own is shared else own.mean(axis=1, keepdims=True)
-        return np.asarray(self.means + own_slope * own + (slope * common - own_slope * mean))
+        else:  # the same in fewer steps, which matters for one query
+            common = shared.mean(axis=1, keepdims=True)
+            apart = own - (common if own is shared else own.mean(axis=1, keepdims=True))
+        return np.asarray(self.means + (self.slopes[0] * common + apart @ self.mixing))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """For a router's arrays."""
+        return {"means": self.means, "mixing": self.mixing}
 
     def facts(self) -> dict[str, Any]:
-        """For a router's manifest; `means` goes to its arrays."""
+        """For a router's manifest."""
         return {"settings": list(self.settings), "slopes": list(self.slopes)}
 
     @classmethod
     def restore(cls, arrays: Arrays, facts: Mapping[str, Any], n_arms: int) -> Self:
-        """The reverse of `facts`, with the array "means"."""
+        """The reverse of `arrays` and `facts`."""
         (shared, own), (slope, own_slope) = facts["settings"], facts["slopes"]
         means = arrays.take("means", "f", (n_arms,), finite=False)
-        return cls(means, (int(shared), int(own)), (float(slope), float(own_slope)))
+        mixing = arrays.take("mixing", "f", (n_arms, n_arms))
+        return cls(means, (int(shared), int(own)), (float(slope), float(own_slope)), mixing)
 
 
 class CrossFit:
@@ -79,13 +84,14 @@ class CrossFit:
         self._held_out.add(setting, predicted, self._targets[:, rows])
 
     def belief(self) -> Belief:
-        """The settings of the highest held-out correlation, and their slopes."""
+        """The settings of the highest held-out correlation, their slopes, and how the own parts mix."""
         last = len(self._targets) - 1
         shared, own = (self._held_out.best(part) for part in (_PARTS[0], _PARTS[min(last, 1)]))
         slope, own_slope = (
             self._held_out.slope(one, part) for one, part in zip((shared, own), _PARTS, strict=True)
         )
-        return Belief(self.means, (shared, own), (slope, own_slope))
+        mixing = self._held_out.mixing(own, _PARTS[1])
+        return Belief(self.means, (shared, own), (slope, own_slope), mixing)
 
 
 def folds(texts: Sequence[str], n_folds: int, seed: int) -> Iterator[tuple[IntArray, IntArray]]:

@@ -161,13 +161,12 @@ class GBM(BaseRouter):
         slope, own_slope = self.belief_.slopes
         return (
             f"{self.trees_.n_trees} trees learnt from {self.n_train_} queries",
-            f"slope {slope:.2f} on what the arms share, {own_slope:.2f} on what tells them apart",
+            f"slope {slope:.2f} on what the arms share, about {own_slope:.2f} on what tells them apart",
         )
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        own = {"means": self.belief_.means}
         facts = self.belief_.facts() | {"n_targets": self.n_targets_}
-        return self.trees_.arrays | self.vectors_.state() | own, facts
+        return self.trees_.arrays | self.vectors_.state() | self.belief_.arrays(), facts
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()

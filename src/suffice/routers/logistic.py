@@ -103,7 +103,7 @@ class Logistic(BaseRouter):
         shared, own = (grid[one] for one in self.belief_.settings)
         known = f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries"
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
-        return known, f"{together}, {own:g} and {own_slope:.2f} on what tells them apart"
+        return known, f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart"
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {
@@ -111,9 +111,8 @@ class Logistic(BaseRouter):
             "idf": self.vocabulary_.idf,
             "weights": self.weights_,
             "offsets": self.offsets_,
-            "means": self.belief_.means,
         }
-        return arrays, self.belief_.facts()
+        return arrays | self.belief_.arrays(), self.belief_.facts()
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()

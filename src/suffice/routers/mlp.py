@@ -144,11 +144,11 @@ class MLP(BaseRouter):
         slope, own_slope = self.belief_.slopes
         return (
             f"{self._shape[0]} networks learnt from {self.n_train_} queries",
-            f"slope {slope:.2f} on what the arms share, {own_slope:.2f} on what tells them apart",
+            f"slope {slope:.2f} on what the arms share, about {own_slope:.2f} on what tells them apart",
         )
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        own: dict[str, NDArray[Any]] = {"offsets": self.offsets_, "means": self.belief_.means}
+        own: dict[str, NDArray[Any]] = {"offsets": self.offsets_} | self.belief_.arrays()
         return self.arrays_ | self.vectors_.state() | own, self.belief_.facts()
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:

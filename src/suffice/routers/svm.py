@@ -156,7 +156,7 @@ class SVM(BaseRouter):
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
         return (
             f"{len(self.support_)} support vectors from {self.n_train_} training queries",
-            f"{together}, {own:g} and {own_slope:.2f} on what tells them apart",
+            f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart",
         )
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -164,9 +164,10 @@ class SVM(BaseRouter):
             "support": self.support_,
             "weights": self.weights_,
             "bias": self.bias_,
-            "means": self.belief_.means,
         }
-        return arrays | self.vectors_.state(), self.belief_.facts() | {"gamma": self.gamma_}
+        return arrays | self.belief_.arrays() | self.vectors_.state(), self.belief_.facts() | {
+            "gamma": self.gamma_
+        }
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._check_params()

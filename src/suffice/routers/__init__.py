@@ -81,6 +81,7 @@ registry = Registry(
         "mf": "suffice.routers.mf:MF",
         "embedllm": "suffice.routers.embedllm:EmbedLLM",
         "irt": "suffice.routers.irt:IRT",
+        "personalized": "suffice.routers.personalized:Personalized",
     },
 )
 

@@ -1,8 +1,8 @@
 """Words, letters and neighbours together: three readings of a query that err differently.
 
 Wolpert (1992), Stacked Generalization, with equal weights: every member has shrunk itself to what it
-predicts of queries left out, and `blend` had found nothing to gain from unequal ones. All members read the features of one embedder, so a
-decision costs two small products and one search.
+predicts of queries left out, and `blend` had found nothing to gain from unequal ones. All members read
+the features of one embedder, so a decision costs two small products and one search.
 """
 
 from __future__ import annotations

@@ -81,6 +81,8 @@ registry = Registry(
         "mf": "suffice.routers.mf:MF",
         "embedllm": "suffice.routers.embedllm:EmbedLLM",
         "irt": "suffice.routers.irt:IRT",
+        "graphrouter": "suffice.routers.graphrouter:GraphRouter",
+        "gmtrouter": "suffice.routers.gmtrouter:GMTRouter",
         "personalized": "suffice.routers.personalized:Personalized",
     },
 )

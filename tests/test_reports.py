@@ -123,6 +123,19 @@ class TestReports:
         assert {"0", "strongest", "knn"} <= set(labels)
         assert any(label.endswith(("▲", "·", "▼")) for label in labels)
 
+    def test_forest_keeps_the_hopeless_at_the_edge(self) -> None:
+        found = evaluate(outcomes(), outcomes(start=500), ["knn", "random"], n_resamples=50)
+        gains = found.details.significance
+        far = replace(gains["random"], gain=-0.9, ci=(-0.95, -0.85))
+        near = replace(gains["knn"], gain=0.02, ci=(0.01, 0.03))
+        details = replace(found.details, significance={"knn": near, "random": far})
+        drawn = forest(replace(found, details=details)) or ""
+        assert "◂" in drawn
+        tree = ET.fromstring(drawn)
+        places = [float(one.get("cx") or 0) for one in tree.findall(f"{SPACE}circle")]
+        assert len(places) == 1
+        assert 150 < places[0] < 640
+
     def test_heat_map_has_a_cell_per_task_and_router(self, full: Comparison) -> None:
         tree = ET.fromstring(heat_map(full) or "")
         assert len(tree.findall(".//tbody/tr")) == 2

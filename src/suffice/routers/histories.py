@@ -38,17 +38,13 @@ class History:
 
     def followed_by(self, later: History, most: int) -> History:
         """Both, of which the latest `most` are kept."""
-        columns = (
-            np.concatenate(pair)[-most:]
-            for pair in (
-                (self.inputs, later.inputs),
-                (self.first, later.first),
-                (self.second, later.second),
-                (self.pref_b, later.pref_b),
-                (self.gaps, later.gaps),
-            )
+        return History(
+            np.concatenate((self.inputs, later.inputs))[-most:],
+            np.concatenate((self.first, later.first))[-most:],
+            np.concatenate((self.second, later.second))[-most:],
+            np.concatenate((self.pref_b, later.pref_b))[-most:],
+            np.concatenate((self.gaps, later.gaps))[-most:],
         )
-        return History(*columns)
 
 
 def packed(histories: dict[str, History], width: int) -> dict[str, NDArray[Any]]:

@@ -43,18 +43,16 @@ class PersonalRouter(PairwiseRouter):
 
     def _fit(self, outcomes: Outcomes) -> None:
         super()._fit(outcomes)
-        self.held_out_ = {}
         self._take({})
 
     def fit_preferences(self, preferences: Preferences) -> Self:
         """Learn what everybody prefers, then, from pairs with an annotator, how users differ.
 
-        Of the common ratings those are taken that were fitted without the query, where there are
-        enough queries, since later interactions will be on queries that are new as well.
+        The same pairs serve both, so that of a user's difference a share of about one in the number of
+        users is in the common rating already.
         """
         super().fit_preferences(preferences)
-        self._take(self._histories(known_battles(preferences), self.held_out_))
-        self.held_out_ = {}
+        self._take(self._histories(known_battles(preferences)))
         return self
 
     def observe(self, preferences: Preferences) -> Self:
@@ -113,21 +111,13 @@ class PersonalRouter(PairwiseRouter):
         )
         self.names_ = battles.models
         self.theta_, held, ratings = fit_linear(with_one(vectors).astype(np.float64), battles)
-        self.held_out_ = {battles.texts[row]: one for row, one in zip(held.tolist(), ratings, strict=True)}
         return held, expected_win_rates(ratings)
 
     def _inputs(self, texts: Sequence[str]) -> FloatArray:
         return with_one(self.vectors_(texts)).astype(np.float64)
 
-    def _histories(
-        self, known: Preferences, held_out: Mapping[str, FloatArray] | None = None
-    ) -> dict[str, History]:
-        """By annotator, in the order given, of pairs whose models are all trained on.
-
-        Parameters
-        ----------
-        held_out : ratings (K,) of texts, in place of the ones that `theta_` gives
-        """
+    def _histories(self, known: Preferences) -> dict[str, History]:
+        """By annotator, in the order given, of pairs whose models are all trained on."""
         place = {model: k for k, model in enumerate(self.names_)}
         rows_of: dict[str, list[int]] = {}
         for row, user in enumerate(known.annotator):
@@ -138,12 +128,7 @@ class PersonalRouter(PairwiseRouter):
         inputs = self._inputs(known.query)
         first = np.array([place[model] for model in known.model_a], np.intp)
         second = np.array([place[model] for model in known.model_b], np.intp)
-        ratings = inputs @ self.theta_.T
-        for row, text in enumerate(known.query):
-            if held_out and text in held_out:
-                ratings[row] = held_out[text]
-        rows = np.arange(len(inputs))
-        gaps = ratings[rows, second] - ratings[rows, first]
+        gaps = np.einsum("nd,nd->n", inputs, self.theta_[second] - self.theta_[first])
         every = History(inputs, first, second, np.asarray(known.pref_b, np.float64), gaps)
         return {
             user: every.select(np.array(chosen[-_MAX_HISTORY:], np.intp))
@@ -187,7 +172,7 @@ class PersonalRouter(PairwiseRouter):
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._restore_pairs(arrays, facts)
         self.vectors_ = TextVectors.restore(arrays, self._embedder())
-        self.names_, self.held_out_ = tuple(sorted(self.arms_)), {}
+        self.names_ = tuple(sorted(self.arms_))
         k, width = len(self.arms_), self.vectors_.dimensions + 1
         self.theta_ = arrays.take("theta", "f", (k, width))
         self._restore_users(arrays)

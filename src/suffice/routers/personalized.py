@@ -50,7 +50,7 @@ class Personalized(PersonalRouter):
         personal_dimensions: int = 8,
         prior_variance: float = 0.5,
         prior_users: float = 3.0,
-        rounds: int = 8,
+        rounds: int = 15,
         projection: Projection = "auto",
         dimensions: int = 64,
         seed: int = 0,
@@ -88,18 +88,25 @@ class Personalized(PersonalRouter):
         """One round: users' posteriors under the prior, and the prior that fits them best."""
         k, n_directions = len(self.models_), len(self.directions_)
         over_models, over_directions = np.zeros((k, k)), np.zeros(n_directions)
-        inverse = np.linalg.inv(self.models_)
-        for history in users:
+        inverse, owns = np.linalg.inv(self.models_), np.zeros((len(users), k, n_directions))
+
+        def add(p: int, second: FloatArray) -> None:
+            nonlocal over_models
+            over_models = over_models + second / (self.directions_[p] * n_directions)
+            over_directions[p] += float(np.einsum("ij,ji->", inverse, second)) / k
+
+        for user, history in enumerate(users):
             z = self._directions(history.inputs)
             dual, curve = self._map(history, z)
-            spread, own = self._signs(history) @ self.models_, self._weights(history, z, dual)
-            gram = self._gram(history, z)
-            solved = np.linalg.solve(gram + np.diag(1 / np.maximum(curve, _LEAST)), np.eye(len(z)))
+            owns[user] = self._weights(history, z, dual)
+            spread = self._signs(history) @ self.models_
+            precise = np.linalg.inv(self._gram(history, z) + np.diag(1 / curve))
             for p, variance in enumerate(self.directions_.tolist()):
                 moved = variance * z[:, p : p + 1] * spread  # (n, K): prior covariance with the gaps
-                second = np.outer(own[:, p], own[:, p]) + variance * self.models_ - moved.T @ solved @ moved
-                over_models += second / (variance * n_directions)
-                over_directions[p] += float(np.einsum("ij,ji->", inverse, second)) / k
+                add(p, variance * self.models_ - moved.T @ precise @ moved)
+        apart = owns - owns.mean(axis=0)  # what all have in common says nothing of how users differ
+        for p in range(n_directions):
+            add(p, apart[:, :, p].T @ apart[:, :, p])
         n, pull = len(users), self.prior_users
         variance = float(np.trace(over_models)) / (k * n)
         self.models_ = (over_models + pull * variance * np.eye(k)) / (n + pull)

@@ -35,6 +35,8 @@ _MANY_USERS: Final = 10
 _N_FOLDS: Final = 5
 _BATCH: Final = 8
 """Episodes in a step."""
+_PER_USER: Final = 4
+"""Episodes of each user held out."""
 _MOST: Final = 50
 """Interactions in each half of an episode."""
 _CHECK_EVERY: Final = 20
@@ -86,8 +88,7 @@ class GMTRouter(PersonalRouter):
         )
         if inside and held:
             self._descend(inside, held)
-            losses = [self._loss(held, trust) for trust in _TRUST]
-            self.trust_ = _TRUST[int(np.argmin(losses))]
+            self.trust_ = self._believed(held)
 
     def _start(self) -> Weights:
         return first_weights(self.names_, self.theta_.shape[1], self.latent, self.keys, self.seed)
@@ -101,14 +102,16 @@ class GMTRouter(PersonalRouter):
             by_draw = np.argsort(text_draws(users, self.seed), kind="stable").tolist()
             ordered = [histories[users[at]] for at in by_draw]
             n_held = max(len(users) // _N_FOLDS, 2)
-            held = [_drawn(one, rng) for one in ordered[:n_held] for _ in range(4)]
+            held = [_drawn(one, rng) for one in ordered[:n_held] for _ in range(_PER_USER)]
             return ordered[n_held:], held
         inside, held = [], []
         for history in histories.values():
             order = rng.permutation(len(history))
             n_held = max(len(history) // _N_FOLDS, 1)
-            seen = history.select(order[n_held:])
-            held.append((seen.select(slice(_MOST)), history.select(order[:n_held])))
+            seen, unseen = history.select(order[n_held:]), history.select(order[:n_held])
+            for _ in range(_PER_USER):
+                support = seen.select(rng.permutation(len(seen))[: rng.integers(1, _MOST + 1)])
+                held.append((support, unseen))
             if len(seen) > 1:
                 inside.append(seen)
         return inside, held
@@ -136,15 +139,26 @@ class GMTRouter(PersonalRouter):
                 break
         self.weights_ = kept
 
-    def _loss(self, held: list[Episode], trust: float = 1.0) -> float:
-        """Mean cross-entropy of the choices held out, if the shift is believed so far."""
+    def _believed(self, held: list[Episode]) -> float:
+        """The least trust whose loss on episodes held out is within a standard error of the best one's."""
+        losses = np.array([self._losses(held, trust) for trust in _TRUST])
+        best = losses.mean(axis=1).argmin()
+        behind = losses - losses[best]
+        error = behind.std(axis=1) / np.sqrt(max(len(held) - 1, 1))
+        return _TRUST[int(np.argmax(behind.mean(axis=1) <= error))]
+
+    def _loss(self, held: list[Episode]) -> float:
+        return float(np.mean(self._losses(held)))
+
+    def _losses(self, held: list[Episode], trust: float = 1.0) -> list[float]:
+        """Every episode's mean cross-entropy, if the shift is believed so far."""
         losses = []
         for support, asked in held:
             shift = shift_of(self.weights_, state_of(self.weights_, support), asked.inputs)
             rows = np.arange(len(asked))
             gaps = asked.gaps + trust * (shift[rows, asked.second] - shift[rows, asked.first])
-            losses.append(cross_entropy(gaps, asked.pref_b))
-        return float(np.concatenate(losses).mean())
+            losses.append(float(cross_entropy(gaps, asked.pref_b).mean()))
+        return losses
 
     def _note(self, user: str, history: History) -> None:
         self.states_[user] = state_of(self.weights_, history)

@@ -99,9 +99,7 @@ class GraphRouter(BaseRouter):
         graph = self._graph(vectors, quality, np.asarray(outcomes.cost_usd, np.float64))
         order = np.array(sorted(range(quality.shape[1]), key=outcomes.arms.__getitem__), np.intp)
         names = [outcomes.arms[arm] for arm in order.tolist()]
-        kept, held_out, is_held = self._train(
-            graph.reordered(order), names, quality[:, order], draws, schedule
-        )
+        kept, held_out, is_held = self._train(graph.reordered(order), names, quality[:, order], draws)
         back = np.argsort(order)
         kept = [reordered(one, back) for one in kept]
         self.kept_ = {name: np.stack([one[name] for one in kept]) for name in _KEPT}

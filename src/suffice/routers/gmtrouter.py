@@ -88,7 +88,7 @@ class GMTRouter(PersonalRouter):
         )
         if inside and held:
             self._descend(inside, held)
-            self.trust_ = self._believed(held)
+            self.trust_ = self._trusted(held)
 
     def _start(self) -> Weights:
         return first_weights(self.names_, self.theta_.shape[1], self.latent, self.keys, self.seed)
@@ -106,9 +106,7 @@ class GMTRouter(PersonalRouter):
             return ordered[n_held:], held
         inside, held = [], []
         for history in histories.values():
-            order = rng.permutation(len(history))
-            n_held = max(len(history) // _N_FOLDS, 1)
-            seen, unseen = history.select(order[n_held:]), history.select(order[:n_held])
+            seen, unseen = _parted(history, len(history) - max(len(history) // _N_FOLDS, 1), rng)
             for _ in range(_PER_USER):
                 support = seen.select(rng.permutation(len(seen))[: rng.integers(1, _MOST + 1)])
                 held.append((support, unseen))
@@ -139,7 +137,7 @@ class GMTRouter(PersonalRouter):
                 break
         self.weights_ = kept
 
-    def _believed(self, held: list[Episode]) -> float:
+    def _trusted(self, held: list[Episode]) -> float:
         """The least trust whose loss on episodes held out is within a standard error of the best one's."""
         losses = np.array([self._losses(held, trust) for trust in _TRUST])
         best = losses.mean(axis=1).argmin()
@@ -188,9 +186,21 @@ class GMTRouter(PersonalRouter):
 
 def _drawn(history: History, rng: np.random.Generator) -> Episode:
     """Some interactions as support, some of the others to predict."""
-    order = rng.permutation(len(history))
     n_seen = int(rng.integers(1, min(len(history) - 1, _MOST) + 1))
-    return history.select(order[:n_seen]), history.select(order[n_seen : n_seen + _MOST])
+    support, asked = _parted(history, n_seen, rng)
+    return support, asked.select(slice(_MOST))
+
+
+def _parted(history: History, n_seen: int, rng: np.random.Generator) -> Episode:
+    """So many interactions, and the others on other queries; on any if there are no others.
+
+    What is said of two answers to one query would teach to remember queries, not users.
+    """
+    keys = np.unique(history.inputs @ rng.standard_normal(history.inputs.shape[1]), return_inverse=True)[1]
+    ranks = rng.permutation(keys.max() + 1)[keys.reshape(-1)]
+    order = np.argsort(ranks, kind="stable")
+    others = order[ranks[order] > ranks[order[n_seen - 1]]]
+    return history.select(order[:n_seen]), history.select(others if len(others) else order[n_seen:])
 
 
 def _copy(weights: Weights) -> Weights:

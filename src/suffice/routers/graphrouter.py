@@ -106,12 +106,7 @@ class GraphRouter(BaseRouter):
         self._believe(self._chances(vectors), held_out[:, back], quality, is_held)
 
     def _train(
-        self,
-        graph: Graph,
-        names: list[str],
-        quality: FloatArray,
-        draws: NDArray[np.uint64],
-        schedule: Schedule,
+        self, graph: Graph, names: list[str], quality: FloatArray, draws: NDArray[np.uint64]
     ) -> tuple[list[Params], FloatArray, NDArray[np.bool_]]:
         """What members serve with, chances (n, K) of queries that one held out, and which these are (n,).
 

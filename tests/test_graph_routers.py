@@ -16,7 +16,6 @@ from suffice.routers.descent import cross_entropy, sigmoid
 from suffice.routers.episodes import episode, first_weights, shift_of, state_of
 from suffice.routers.graph import EdgeLoss, Graph, first_params
 from suffice.routers.histories import History
-from suffice.testing import check_router
 from suffice.types import Query
 
 EMBEDDER = HashedNgrams()
@@ -218,8 +217,3 @@ def test_personal_map_is_where_the_gradient_vanishes() -> None:
     shift = np.einsum("nk,np,kp->n", router._signs(past), z, own)
     pull = (router._signs(past) * (past.pref_b - sigmoid(past.gaps + shift))[:, None]).T @ z
     np.testing.assert_allclose(own, router.models_ @ pull * router.directions_, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", ["graphrouter", *PERSONAL])
-def test_conformance(name: str) -> None:
-    check_router(name)

@@ -29,9 +29,9 @@ def first_weights(models: Sequence[str], width: int, latent: int, keys: int, see
     rng = np.random.default_rng(seed)
     return {
         "models": by_name(models, latent, 1 / np.sqrt(latent), seed).astype(np.float64),
-        "keys": rng.standard_normal((keys, width)),
+        "keys": 0.5 * rng.standard_normal((keys, width)),
         "mean": 2 * np.eye(latent),
-        "near": 2 * np.eye(latent),
+        "near": np.eye(latent),
         "doubt": np.array([np.log(10.0)]),
     }
 

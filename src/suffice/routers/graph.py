@@ -98,11 +98,12 @@ class States:
 def node_states(params: Params, graph: Graph, performance: Array, cost: Array) -> States:
     """Both rounds but the query's, which is all that a decision has left to do."""
     mass, k = graph.shares[:, None], performance.shape[1]
-    to_models = np.hstack([(edge * mass).T @ graph.tasks for edge in (performance, cost)])
+    to_models: Array = np.hstack([(edge * mass).T @ graph.tasks for edge in (performance, cost)])
     models: Array = np.maximum(params["model_own"] + to_models @ params["model_from_tasks"].T, np.float32(0))
     to_tasks: Array = np.hstack([edge @ models / np.float32(k) for edge in (performance, cost)])
-    tasks = graph.tasks @ params["task_own"].T + to_tasks @ params["task_from_models"].T
-    return States(performance, cost, to_models, models, to_tasks, np.maximum(tasks, np.float32(0)))
+    tasks: Array = graph.tasks @ params["task_own"].T + to_tasks @ params["task_from_models"].T
+    tasks = np.maximum(tasks, np.float32(0))
+    return States(performance, cost, to_models, models, to_tasks, tasks)
 
 
 def served(params: Params, states: States) -> Params:

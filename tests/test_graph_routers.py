@@ -217,3 +217,15 @@ def test_personal_map_is_where_the_gradient_vanishes() -> None:
     shift = np.einsum("nk,np,kp->n", router._signs(past), z, own)
     pull = (router._signs(past) * (past.pref_b - sigmoid(past.gaps + shift))[:, None]).T @ z
     np.testing.assert_allclose(own, router.models_ @ pull * router.directions_, atol=1e-3)
+
+
+def test_histories_are_not_believed_where_users_agree() -> None:
+    same = users(1, 200)
+    names = [f"user-{i % 4}" for i in range(len(same))]
+    columns = (same.query_id, same.query, same.model_a, same.model_b, same.pref_b)
+    router = routers.create("gmtrouter", EMBEDDER).fit_preferences(
+        Preferences.from_columns(*columns, annotator=names)
+    )
+    query = Query(text="python 7")
+    own = router.scores([Query(text="python 7", user="user-2")])
+    np.testing.assert_allclose(own, router.scores([query]), atol=0.05)

@@ -9,7 +9,8 @@ Departures: the nodes are users, queries and models, since preferences hold no s
 only known by its model and whether it was preferred; there is one round of messages and one head with
 two kinds of attention (`episodes`), not a deep transformer; ratings for everybody (`personal`) are fitted
 first and left as they are, so that the graph only learns how users differ from them; and the shift is
-believed as far as users (or, of fewer than ten users, choices) held out bear out.
+believed as far as users (or, of fewer than ten users, choices) held out bear out, and not at all where
+another user's history predicts as well.
 """
 
 from __future__ import annotations
@@ -138,12 +139,15 @@ class GMTRouter(PersonalRouter):
         self.weights_ = kept
 
     def _trusted(self, held: list[Episode]) -> float:
-        """The least trust whose loss on episodes held out is within a standard error of the best one's."""
+        """The least trust whose loss on episodes held out is within a standard error of the best one's;
+        0 where the history of another user would do as well, since then users do not differ."""
         losses = np.array([self._losses(held, trust) for trust in _TRUST])
-        best = losses.mean(axis=1).argmin()
-        behind = losses - losses[best]
-        error = behind.std(axis=1) / np.sqrt(max(len(held) - 1, 1))
-        return _TRUST[int(np.argmax(behind.mean(axis=1) <= error))]
+        behind = losses - losses[losses.mean(axis=1).argmin()]
+        chosen = int(np.argmax(behind.mean(axis=1) <= _error(behind)))
+        strangers = held[_PER_USER:] + held[:_PER_USER]
+        swapped = [(other[0], own[1]) for other, own in zip(strangers, held, strict=True)]
+        gain = np.array(self._losses(swapped, _TRUST[chosen])) - losses[chosen]
+        return _TRUST[chosen] if gain.mean() > _error(gain) else 0.0
 
     def _loss(self, held: list[Episode]) -> float:
         return float(np.mean(self._losses(held)))
@@ -201,6 +205,11 @@ def _parted(history: History, n_seen: int, rng: np.random.Generator) -> Episode:
     order = np.argsort(ranks, kind="stable")
     others = order[ranks[order] > ranks[order[n_seen - 1]]]
     return history.select(order[:n_seen]), history.select(others if len(others) else order[n_seen:])
+
+
+def _error(values: FloatArray) -> FloatArray:
+    """Standard error of the mean over the last axis."""
+    return np.asarray(values.std(axis=-1) / np.sqrt(max(values.shape[-1] - 1, 1)))
 
 
 def _copy(weights: Weights) -> Weights:

@@ -40,8 +40,8 @@ class Choices:
         self.user, self.texts, self.a, self.b, self.pref = user, texts, a, b, np.asarray(pref, float)
 
     def take(self, rows: Sequence[int]) -> Choices:
-        picked = [[column[i] for i in rows] for column in (self.texts, self.a, self.b)]
-        return Choices(self.user, *picked, self.pref[list(rows)])
+        texts, a, b = ([column[i] for i in rows] for column in (self.texts, self.a, self.b))
+        return Choices(self.user, texts, a, b, self.pref[list(rows)])
 
 
 def joined(parts: Sequence[Choices]) -> Preferences:
@@ -79,8 +79,8 @@ def simulated(path: str, n_users: int, n_choices: int, seed: int) -> list[Choice
 
         pref = rng.random(n_choices) < 1 / (1 + np.exp(-4 * (value(b) - value(a))))
         texts = [outcomes.texts[row] for row in rows]
-        named = ([outcomes.arms[m] for m in side] for side in (a, b))
-        users.append(Choices(f"user-{u}", texts, *named, pref))
+        first, second = ([outcomes.arms[m] for m in side] for side in (a, b))
+        users.append(Choices(f"user-{u}", texts, first, second, pref))
     return users
 
 
@@ -89,10 +89,10 @@ def annotators(path: str) -> list[Choices]:
 
     rows = pq.read_table(path).to_pylist()
     texts = [f"{row['query']}\n{row['context'] or ''}" for row in rows]
-    models = [[row[side] for row in rows] for side in ("model_a", "model_b")]
+    a, b = ([row[side] for row in rows] for side in ("model_a", "model_b"))
     votes = {"1": 0.0, "2": 1.0, "0": 0.5}
     return [
-        Choices(f"annotator-{i}", texts, *models, [votes[row["votes"][i]] for row in rows]) for i in range(3)
+        Choices(f"annotator-{i}", texts, a, b, [votes[row["votes"][i]] for row in rows]) for i in range(3)
     ]
 
 

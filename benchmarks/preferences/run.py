@@ -16,9 +16,9 @@ seeds, the interval the mean of every half's own 95 % bootstrap interval. Saving
 mixture's at 95 % of GPT-4's quality, at RouteLLM's 24.7 and 0.24 USD per million tokens. Overhead: CPU
 time of `scores` for a single query, at 0.05 USD an hour, over the mean cost of GPT-4's answer at list
 price. MT-Bench and MMLU have no token counts: characters / 4, MMLU's answer one token, its few-shot
-examples not counted. bert and causal_lm take 12 steps on 192 prompts (64 tokens, golden ones
-among them by their share of all prompts), one seed, and are tested on 200 queries at most: no fair trial.
-Their rows are not on the queries of the others; without --encoder bert is random and tiny, and causal_lm always is.
+examples not counted. bert and causal_lm take 12 steps on 192 prompts (64 tokens; golden ones by their
+share of all prompts, repeats not counting), one seed, and are tested on 200 queries at most: no fair trial,
+and not on the queries of the others. Without --encoder bert is random and tiny; causal_lm always is.
 """
 
 from __future__ import annotations

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from peers import LiteLLM, Portkey
-
 from panel import ARMS, config, train
+from peers import LiteLLM, Portkey
 
 
 class Gateway(Protocol):

@@ -73,9 +73,9 @@ class KNN(BaseRouter):
         texts = outcomes.texts
         self.lsa_: Lsa | None = None
         if self._uses_lsa():
-            rows = self._feature_embedder().features(texts)
-            self.lsa_ = Lsa.learn(rows, dimensions=self.dimensions, seed=self.seed)
-            vectors = self.lsa_.project(rows)
+            self.lsa_, vectors = Lsa.of_texts(
+                texts, self._feature_embedder(), dimensions=self.dimensions, seed=self.seed
+            )
         else:
             vectors = self._embedder().embed(texts)
         self._keep(vectors, np.asarray(outcomes.quality, np.float32))

@@ -7,17 +7,23 @@ decomposition by Halko, Martinsson and Tropp (2011), Finding structure with rand
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suffice.protocols import FeatureEmbedder
+from suffice.routers.draws import text_draws
 from suffice.routers.sparse import SparseMatrix
 from suffice.routers.tfidf import Places, Vocabulary
 from suffice.types import SparseFeatures
 
 _OVERSAMPLING: Final = 10
 _N_POWER_ITERATIONS: Final = 3
+_MAX_TEXTS: Final = 50_000
+_BLOCK: Final = 4096
+"""Texts whose features are in memory at once."""
 _MAX_COLUMNS: Final = 1 << 15
 """Bounds what a fitted projection takes in memory: 8 MB for 64 dimensions."""
 
@@ -52,6 +58,28 @@ class Lsa:
         components = np.zeros((len(vocabulary.columns), dimensions), np.float32)
         components[:, : len(directions)] = directions.T * vocabulary.idf[:, None]
         return cls(vocabulary.columns, components)
+
+    @classmethod
+    def of_texts(
+        cls, texts: Sequence[str], embedder: FeatureEmbedder, *, dimensions: int, seed: int
+    ) -> tuple[Lsa, NDArray[np.float32]]:
+        """Learnt from the texts, or from 50,000 of very many, and all their vectors (n, d).
+
+        What a text adds to the directions falls with their number, while memory and time grow with it.
+        """
+        learnt_from = texts
+        if len(texts) > _MAX_TEXTS:
+            chosen = np.argsort(text_draws(texts, seed), kind="stable")[:_MAX_TEXTS]
+            learnt_from = [texts[i] for i in chosen.tolist()]
+        rows = embedder.features(learnt_from)
+        lsa = cls.learn(rows, dimensions=dimensions, seed=seed)
+        if learnt_from is texts:
+            return lsa, lsa.project(rows)
+        del rows
+        vectors = np.empty((len(texts), dimensions), np.float32)
+        for start in range(0, len(texts), _BLOCK):
+            vectors[start : start + _BLOCK] = lsa.project(embedder.features(texts[start : start + _BLOCK]))
+        return lsa, vectors
 
     def project(self, rows: SparseFeatures) -> NDArray[np.float32]:
         """(n, d): unit rows; zero where no known column occurs."""

@@ -61,9 +61,8 @@ class TextVectors:
                 f'the projection "lsa" needs sparse features, which {embedder.name!r} does not have: pass '
                 'HashedNgrams(), or take the projection "none"'
             )
-        rows = embedder.features(texts)
-        lsa = Lsa.learn(rows, dimensions=dimensions, seed=seed)
-        return cls(embedder, lsa), lsa.project(rows)
+        lsa, vectors = Lsa.of_texts(texts, embedder, dimensions=dimensions, seed=seed)
+        return cls(embedder, lsa), vectors
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self.lsa is None or not has_features(self.embedder):

@@ -9,7 +9,7 @@ penalty and the slopes that cross-validation inside the training data prefers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,12 @@ from suffice.routers.solver import ridge, ridge_path
 from suffice.routers.sparse import Float32, SparseMatrix
 from suffice.routers.tfidf import Vocabulary
 from suffice.types import FloatArray, IntArray, Kind, Query, SparseFeatures
+
+_MAX_ROWS: Final = 60_000
+"""Training queries that weights are learnt from, drawn by their texts: an answer's quality is mostly noise,
+and what more queries add to a weight is less than what its penalty takes, while time grows with them."""
+_MAX_CHOOSING: Final = 16_384
+"""Of those, the ones on which penalties and slopes are chosen: 18 solutions against the one that follows."""
 
 
 class Ridge(BaseRouter):
@@ -61,11 +67,17 @@ class Ridge(BaseRouter):
         self._check_params()
         quality = np.asarray(outcomes.quality, np.float64)
         self.means_ = arm_means(quality)
+        texts, draws = outcomes.texts, text_draws(outcomes.texts, self.seed)
+        if len(texts) > _MAX_ROWS:
+            drawn = np.sort(np.argsort(draws, kind="stable")[:_MAX_ROWS])
+            texts = tuple(texts[i] for i in drawn.tolist())
+            draws, quality = draws[drawn], quality[drawn]
         targets, mask = _targets(quality - self.means_)
-        rows = self._feature_embedder().features(outcomes.texts, self.features)
+        rows = self._feature_embedder().features(texts, self.features)
         self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
         matrix = SparseMatrix(self.vocabulary_.weigh(rows))
-        folds = (text_draws(outcomes.texts, self.seed) % np.uint64(self.n_folds)).astype(np.intp)
+        folds = (draws % np.uint64(self.n_folds)).astype(np.intp)
+        folds[np.argsort(draws, kind="stable")[_MAX_CHOOSING:]] = -1  # in no fold
         self.penalties_, self.slopes_, mixing = self._choose(matrix, targets, mask, folds)
         part = np.minimum(np.arange(len(targets)), 1)  # 0 shared, 1 own
         weights = ridge(matrix, targets, mask, np.array(self.penalties_, np.float32)[part])
@@ -80,7 +92,8 @@ class Ridge(BaseRouter):
         grid = sorted(self.penalties, reverse=True)
         held_out = HeldOut(len(grid), len(targets))
         for fold in range(self.n_folds):
-            inside, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            inside = np.flatnonzero((folds != fold) & (folds >= 0))
+            held = np.flatnonzero(folds == fold)
             if not len(inside) or not len(held):
                 continue
             test = matrix.select(held)

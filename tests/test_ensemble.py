@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from suffice import routers
 from suffice.embedders import HashedNgrams
 from suffice.errors import ConfigError
+from suffice.evaluation.figures import PairResult
 from suffice.evaluation.measuring import Measured
 from suffice.evaluation.recommend import best_router
 from suffice.evaluation.sweep import Sweep
@@ -127,3 +129,15 @@ def test_a_proven_router_is_recommended_among_near_equals() -> None:
     assert best_router(found, TRUTH) == "ensemble"
     assert best_router({"mlp": measured(0.9, RNG.random(200) < 0.5), "ensemble": proven}, TRUTH) == "mlp"
     assert best_router({"ridge": proven, "mlp": proven}, TRUTH) == "ridge"
+
+
+def test_near_equals_of_a_pair_are_wider_apart_where_queries_are_few() -> None:
+    def ranked(apgr: float) -> Measured:
+        found = measured(0.0, np.zeros(200, bool))
+        return msgspec.structs.replace(found, aiq=None, pair=PairResult(apgr=apgr, cpt50=0.5, cpt80=0.8))
+
+    many = Truth(models=TRUTH.models, quality=np.tile(TRUTH.quality, (50, 1)), cost_usd=None)
+    few = Truth(models=TRUTH.models, quality=TRUTH.quality, cost_usd=None)
+    found = {"mlp": ranked(0.61), "ensemble": ranked(0.60)}
+    assert best_router(found, few) == "ensemble"
+    assert best_router(found, many) == "mlp"

@@ -28,7 +28,7 @@ _QUALITY_PER_BILL: Final = 0.1
 _PROVEN: Final = ("ensemble", "blend", "ridge", "knn")
 """Preferred among near equals, in this order: never far behind on any recorded outcomes."""
 _APGR_ERROR: Final = 0.4
-"""About the standard error of the difference of two routers' APGR, times the root of the number of queries."""
+"""Standard error of the difference of two routers' APGR, about, times the root of the number of queries."""
 _N_RESAMPLES: Final = 200
 
 

@@ -27,10 +27,9 @@ MAX_CHARACTERS: Final = 16_384
 
 _BASE: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
-_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2: Final = np.uint64(0x94D049BB133111EB)
-_SHIFT: Final = np.uint64(31)
-_ONE: Final = np.float32(1)
+_MIX: Final = np.array(0xBF58476D1CE4E5B9, np.uint64)  # numpy takes arrays sooner than its own scalars
+_MIX_2: Final = np.array(0x94D049BB133111EB, np.uint64)
+_SHIFT: Final = np.array(31, np.uint64)
 
 _NEW_LINE: Final = " \u00b6 "
 """Lines show lists, code and answers to choose from: their ends are words."""
@@ -83,8 +82,8 @@ class HashedNgrams:
             raise ConfigError(f"dimensions is {dimensions}; at least 1 is needed")
         self.buckets, self.dimensions, self.seed = buckets, dimensions, seed
         self.words, self.characters = (words[0], words[1]), (characters[0], characters[1])
-        self._shift = np.uint64(64 - (buckets.bit_length() - 1))
-        self._salt = np.uint64((seed * 0xD6E8FEB86659FD93 + 0x2545F4914F6CDD1D) & _MASK)
+        self._shift = np.array(64 - (buckets.bit_length() - 1), np.uint64)
+        self._salt = np.array((seed * 0xD6E8FEB86659FD93 + 0x2545F4914F6CDD1D) & _MASK, np.uint64)
 
     @property
     def name(self) -> str:
@@ -146,10 +145,11 @@ class HashedNgrams:
         return np.concatenate((left, right + np.int32(self.buckets))), values
 
     def _counts(self, hashes: _Hashes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Hashes to ascending buckets and their weights, a row of length 1."""
+        """Hashes, which are used up, to ascending buckets and their weights, a row of length 1."""
         if not len(hashes):
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        mixed = hashes ^ self._salt
+        mixed = hashes
+        mixed ^= self._salt
         mixed *= _MIX
         mixed ^= mixed >> _SHIFT
         mixed *= _MIX_2
@@ -161,10 +161,8 @@ class HashedNgrams:
         np.not_equal(buckets[1:], buckets[:-1], out=is_edge[1:-1])
         edges = is_edge.nonzero()[0]
         firsts = edges[:-1]
-        values = (edges[1:] - firsts).astype(np.float32)
-        np.log(values, out=values)
-        values += _ONE
-        values *= np.float32(1 / math.sqrt(values @ values))
+        values = _weights(len(buckets).bit_length()).take(edges[1:] - firsts)
+        values *= 1 / math.sqrt(values @ values)
         return buckets.take(firsts), values
 
 
@@ -188,16 +186,13 @@ def _code_points(text: str) -> _Points:
 
 def _word_hashes(points: _Points, sizes: tuple[int, int]) -> _Hashes:
     """One hash for every word n-gram, from prefix sums of code point x base^position."""
-    classes = _classes(points)
-    starts, ends = _word_bounds(classes)
-    if not len(starts):
-        return np.empty(0, np.uint64)
+    befores, ends = _word_bounds(_classes(points))
     n = len(points)
-    powers, inverses = _powers(1 << max(n - 1, 255).bit_length())
+    powers, inverses = _powers(max(n - 1, 255).bit_length())
     sums = np.add.accumulate(points * powers[:n])
     words = sums.take(ends)
-    words -= sums.take(starts - 1)
-    words *= inverses.take(starts)
+    words -= sums.take(befores)
+    words *= inverses.take(befores)
     words ^= words >> _SHIFT
     words *= _MIX
     return _ngrams(words, sizes)
@@ -211,28 +206,26 @@ def _character_hashes(points: _Points, sizes: tuple[int, int]) -> _Hashes:
 
 def _ngrams(items: _Hashes, sizes: tuple[int, int]) -> _Hashes:
     """Hashes of all runs of low to high neighbouring items, the shorter runs first."""
-    low, high = sizes
-    power = 1
-    rolling, found = items, []
+    low, high = sizes[0], min(sizes[1], len(items))
+    n_sizes = max(high - low + 1, 0)
+    found = np.empty(n_sizes * (len(items) + 1) - n_sizes * (low + high) // 2, np.uint64)
+    rolling, end = items, 0
     for size in range(1, high + 1):
+        power, salt = _of_size(size)
         if size > 1:
-            power = power * _BASE & _MASK
-            rolling = rolling[:-1] + items[size - 1 :] * np.uint64(power)
-        if not len(rolling):
-            break
+            longer = items[size - 1 :] * power
+            longer += rolling[:-1]
+            rolling = longer
         if size >= low:
-            found.append(rolling + np.uint64(_BASE * size & _MASK))
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
+            start, end = end, end + len(rolling)
+            np.add(rolling, salt, out=found[start:end])
+    return found
 
 
 def _word_bounds(classes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First and last position of every word; classes: 0 no word, 1 in a word, 2 a word by itself."""
-    left, right = classes[:-1], classes[1:]
-    is_cut = left != right  # a boundary between neighbours
-    is_cut |= right == _ALONE
-    starts = np.logical_and(right, is_cut).nonzero()[0]
-    starts += 1
-    return starts, np.logical_and(left, is_cut).nonzero()[0]
+    """The position before every word, and its last; 0 no word, 1 in a word, 2 a word by itself."""
+    joins = classes & 1  # to a neighbour that is in a word as well
+    return (classes[1:] > joins[:-1]).nonzero()[0], (classes[:-1] > joins[1:]).nonzero()[0]
 
 
 def _classes(points: _Points) -> NDArray[np.uint8]:
@@ -242,11 +235,23 @@ def _classes(points: _Points) -> NDArray[np.uint8]:
 
 
 @functools.lru_cache(maxsize=8)
-def _powers(n: int) -> tuple[_Hashes, _Hashes]:
-    """base^i and base^-i modulo 2^64 for i < n."""
-    forth, back = np.full((2, n), 1, np.uint64)
-    forth[1:], back[1:] = _BASE, pow(_BASE, -1, 1 << 64)
+def _powers(n_bits: int) -> tuple[_Hashes, _Hashes]:
+    """base^i and base^-(i + 1) modulo 2^64 for i < 2^n_bits."""
+    forth, back = np.full((2, 1 << n_bits), pow(_BASE, -1, 1 << 64), np.uint64)
+    forth[0], forth[1:] = 1, _BASE
     return np.cumprod(forth), np.cumprod(back)
+
+
+@functools.lru_cache(maxsize=8)
+def _of_size(size: int) -> tuple[_Hashes, _Hashes]:
+    """Of n-grams of that size: what the last item is multiplied by, and what tells them from others."""
+    return np.array(pow(_BASE, size - 1, 1 << 64), np.uint64), np.array(_BASE * size & _MASK, np.uint64)
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(n_bits: int) -> NDArray[np.float32]:
+    """1 + ln(count) for counts below 2^n_bits; that of 0 is not used."""
+    return np.log(np.maximum(np.arange(1 << n_bits), 1), dtype=np.float32) + np.float32(1)
 
 
 def _class_table(n: int) -> NDArray[np.uint8]:
@@ -260,7 +265,6 @@ def _class_table(n: int) -> NDArray[np.uint8]:
 _CLASS_OF: Final = {"L": 1, "N": 1, "M": 1, "Z": 0, "C": 0}
 """Letters, digits and marks make words, separators and controls none, others are words by themselves."""
 
-_ALONE: Final = np.uint8(2)
 _BYTE_CLASSES: Final = _class_table(256).tobytes()
 
 

@@ -83,13 +83,20 @@ class Lsa:
 
     def project(self, rows: SparseFeatures) -> NDArray[np.float32]:
         """(n, d): unit rows; zero where no known column occurs."""
+        places = self._places.of(rows.indices)
+        if rows.n_rows == 1:  # a decision
+            return self._unit(rows.values, places)[None]
         out = np.zeros((rows.n_rows, self._components.shape[1]), np.float32)
-        places, starts = self._places.of(rows.indices), rows.indptr.tolist()
+        starts = rows.indptr.tolist()
         for row, start, end in zip(out, starts[:-1], starts[1:], strict=True):
-            # take is twice as fast as indexing
-            total = rows.values[start:end] @ self._components.take(places[start:end], axis=0)
-            np.multiply(total, 1 / (math.sqrt(total @ total) or 1), out=row)
+            row[:] = self._unit(rows.values[start:end], places[start:end])
         return out
+
+    def _unit(self, values: NDArray[np.float32], places: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(d,): of length 1, or zero."""
+        total = values @ self._components.take(places, axis=0)  # take is twice as fast as indexing
+        total *= 1 / (math.sqrt(total.dot(total)) or 1)
+        return np.asarray(total)
 
 
 def _right_singular_vectors(matrix: SparseMatrix, n: int, seed: int) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ _UNBILLED: Final = (
 )  # fmt: skip
 """Failures before any work was done. Others, such as a timeout, may be billed."""
 _LONGEST_WAIT_S: Final = 60.0
+NOT_ASKED_FOR: Final = "not asked for"
+"""What providers say of logprobs that the request did not want."""
 OVER_BUDGET: Final = "not asked: the budget does not allow it"
 
 
@@ -151,4 +153,6 @@ def _kept(answer: Answer) -> Answered:
         completion_tokens=answer.usage.completion_tokens,
         latency_s=answer.latency_s,
         finish_reason=answer.finish_reason,
+        logprobs=answer.logprobs,
+        no_logprobs=None if answer.no_logprobs == NOT_ASKED_FOR else answer.no_logprobs,
     )

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from suffice.datasets.sandbox import ANSWER, FENCE, python_source, run_python
 
-__all__ = ["CHECKS", "extract_answer", "grade"]
+__all__ = ["CHECKS", "answered_number", "extract_answer", "grade", "normalised_text"]
 
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.])(?P<sign>[-+\u2212])?[$\u20ac\u00a3\u00a5]?\s?(?P<minus>[-\u2212])?"
@@ -90,20 +90,34 @@ def _value(match: re.Match[str]) -> float:
         return math.inf
 
 
-def _number(response: str, reference: str) -> bool:
-    """Last number of the answer, or the first when the answer starts with one; 1e-6 relative."""
-    wanted = _NUMBER.search(reference)
-    if wanted is None:
-        raise ValueError(f"reference {reference!r} holds no number")
+def answered_number(response: str) -> float | None:
+    """Last number of the answer, or the first when the answer starts with one; None without any.
+
+    Examples
+    --------
+    >>> answered_number("12 + 5 = 17")
+    17.0
+    >>> answered_number("12 apples (2 boxes of 6)")
+    12.0
+    """
     answer = _unquoted(extract_answer(_plain_math(response)))
     found = list(_NUMBER.finditer(answer))
     if not found:
-        return False
+        return None
     # "12 apples (2 boxes of 6)" answers first; "12 + 5 = 17", "12 plus 5 is 17" and the steps
     # "1. ... 2. ..." answer last.
     derives = re.match(r"1[.)]\s|.*(?:=|\b(?:is|are|equals?)\b)", answer)
     value = _value(found[0] if found[0].start() == 0 and not derives else found[-1])
-    return math.isfinite(value) and math.isclose(value, _value(wanted), rel_tol=1e-6, abs_tol=1e-9)
+    return value if math.isfinite(value) else None
+
+
+def _number(response: str, reference: str) -> bool:
+    """The answer's number equals the reference's; 1e-6 relative."""
+    wanted = _NUMBER.search(reference)
+    if wanted is None:
+        raise ValueError(f"reference {reference!r} holds no number")
+    value = answered_number(response)
+    return value is not None and math.isclose(value, _value(wanted), rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _plain_math(text: str) -> str:
@@ -125,7 +139,8 @@ def _choice(response: str, reference: str) -> bool:
     return found == {reference.strip().upper()}
 
 
-def _normalised(text: str) -> str:
+def normalised_text(text: str) -> str:
+    """Without case, punctuation, quotes around it and articles; blanks single."""
     text = _unquoted(text).casefold()
     kept = "".join(" " if c in string.punctuation or c in _QUOTES else c for c in text)
     return " ".join(word for word in kept.split() if word not in ("a", "an", "the")) or " ".join(text.split())
@@ -133,8 +148,8 @@ def _normalised(text: str) -> str:
 
 def _exact(response: str, reference: str) -> bool:
     """Equal but for case, punctuation, articles and whitespace."""
-    answer = _normalised(_unfenced(extract_answer(response)))
-    return bool(answer) and answer == _normalised(reference)
+    answer = normalised_text(_unfenced(extract_answer(response)))
+    return bool(answer) and answer == normalised_text(reference)
 
 
 def _verbatim(response: str, reference: str) -> bool:

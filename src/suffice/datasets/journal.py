@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from suffice.errors import DataError
+from suffice.types import TokenLogprob
 
 _SYNC_S: Final = 1.0
 
@@ -42,6 +43,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     completion_tokens: int | None = None
     latency_s: float | None = None
     finish_reason: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """Where they were asked for and given."""
+    no_logprobs: str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(Entry).decode
@@ -143,7 +147,7 @@ class Journal:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise DataError(
-                    "is in use: another `suffice data label` is writing it", file=str(self.path)
+                    "is in use: another `suffice` command is writing it", file=str(self.path)
                 ) from error
 
 

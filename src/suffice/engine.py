@@ -383,7 +383,7 @@ class _Run:
 def _confidence(answer: Answer) -> float | None:
     if not answer.logprobs:
         return None
-    return normalised_probability([token.logprob for token in answer.logprobs])
+    return normalised_probability.score([token.logprob for token in answer.logprobs]).confidence
 
 
 _random: Final = random.Random()  # not the module's own, which somebody may seed

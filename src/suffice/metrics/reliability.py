@@ -128,15 +128,11 @@ def _uniform(sure: FloatArray, n_bins: int, closed: Closed) -> IntArray:
 def _mass(sure: FloatArray, n_bins: int, closed: Closed) -> IntArray:
     """The k-th edge is the quantile at position k (n - 1) / n_bins of the sorted confidences, from 0.
 
-    A confidence is at or below it exactly if its first equal stands at or before that position, so that
-    whole numbers decide.
+    No confidence lies between that position's two neighbours, so that the lower one is as good an edge for
+    right-closed bins and the upper one for left-closed bins: nothing is interpolated, nothing rounded.
     """
-    last = len(sure) - 1
-    if not last:
-        return np.zeros(1, dtype=np.intp)
     ordered = np.sort(sure)
+    position = np.arange(1, n_bins) * (len(sure) - 1)
     if closed == "right":
-        first_equal = np.searchsorted(ordered, sure, side="left")
-        return np.maximum(-(-first_equal * n_bins // last) - 1, 0)
-    last_equal = np.searchsorted(ordered, sure, side="right") - 1
-    return np.minimum(last_equal * n_bins // last, n_bins - 1)
+        return np.searchsorted(ordered[position // n_bins], sure, side="left")
+    return np.searchsorted(ordered[-(-position // n_bins)], sure, side="right")

@@ -131,10 +131,14 @@ class KNN(BaseRouter):
         self.believed_ = believed.astype(np.float32)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        return self._of_vectors(self._vectors([query.text for query in queries]))
+        texts = [query.text for query in queries]
+        if self.lsa_ is None:
+            return self._of_vectors(self._embedder().embed(texts))
+        rows = self._feature_embedder().features(texts)
+        return self.lsa_.familiarity.near_means(self.scores_of_features(rows), self.means_, rows)
 
     def scores_of_features(self, features: SparseFeatures) -> FloatArray:
-        """(n, K), not clipped, from the embedder's sparse features; needs the projection "lsa"."""
+        """(n, K), not clipped, however unfamiliar; from sparse features, which need the projection "lsa"."""
         if self.lsa_ is None:
             raise ConfigError('knn was trained with projection "none": features need "lsa"')
         return self._of_vectors(self.lsa_.project(features))
@@ -144,11 +148,6 @@ class KNN(BaseRouter):
             return self._block(vectors)
         blocks = [self._block(vectors[i : i + _BLOCK]) for i in range(0, len(vectors), _BLOCK)]
         return np.concatenate(blocks)
-
-    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self.lsa_ is None:
-            return self._embedder().embed(texts)
-        return self.lsa_.project(self._feature_embedder().features(texts))
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
         residuals = self._residuals(*self.index_.nearest(vectors, self.k_))
@@ -168,6 +167,12 @@ class KNN(BaseRouter):
         weights = np.maximum(cosines, np.float32(0))
         np.power(weights, np.float32(self.power), out=weights)
         quality = self.quality_.take(near, axis=0)  # twice as fast as indexing
+        if self.is_known_ is None and len(near) == 1:  # a decision
+            total = float(np.add.reduce(weights[0]))
+            sum_ = weights[0] @ quality[0]
+            sum_ -= total * self.known_means_
+            sum_ *= 1 / (total + max(self.pull, _LEAST_PULL))
+            return np.asarray(sum_)[None]
         sums = np.matmul(weights[:, None, :], quality)[:, 0]
         if self.is_known_ is None:
             totals = np.add.reduce(weights, axis=1, keepdims=True)
@@ -179,8 +184,14 @@ class KNN(BaseRouter):
         return np.asarray(sums, np.float32)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        near, cosines = self.index_.nearest(self._vectors([query.text]), min(self.k_, 3))
-        return tuple(
+        known: tuple[str, ...] = ()
+        if self.lsa_ is None:
+            vectors = self._embedder().embed([query.text])
+        else:
+            rows = self._feature_embedder().features([query.text])
+            vectors, known = self.lsa_.project(rows), (self.lsa_.familiarity.evidence(rows),)
+        near, cosines = self.index_.nearest(vectors, min(self.k_, 3))
+        return known + tuple(
             f"training query {row}, cosine {cosine:.3f}"
             for cosine, row in sorted(zip(cosines[0], near[0], strict=True), reverse=True)
         )
@@ -197,7 +208,7 @@ class KNN(BaseRouter):
         if self.index_.order is not None:
             arrays["order"] = self.index_.order
         if self.lsa_ is not None:
-            arrays |= {"lsa_columns": self.lsa_.columns, "lsa_components": self.lsa_.components}
+            arrays |= self.lsa_.state()
         return arrays, {"k": self.k_, "slope": self.slope_}
 
     def _restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
@@ -207,8 +218,7 @@ class KNN(BaseRouter):
         if arrays.has("lsa_columns"):
             self._feature_embedder()
             width = self.dimensions
-            columns = arrays.take("lsa_columns", "i", (None,))
-            self.lsa_ = Lsa(columns, arrays.take("lsa_components", "f", (len(columns), width)))
+            self.lsa_ = Lsa.restore(arrays, width)
         vectors = arrays.take("vectors", "f", (self.n_train_, width))
         quality = arrays.take("quality", "f", (self.n_train_, len(self.arms_)), finite=False)
         order = arrays.take("order", "i", (self.n_train_,)) if arrays.has("order") else None

@@ -20,6 +20,7 @@ from suffice.protocols import Embedder
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import Familiarity
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.solver import ridge, ridge_path
 from suffice.routers.sparse import Float32, SparseMatrix
@@ -75,6 +76,7 @@ class Ridge(BaseRouter):
         targets, mask = _targets(quality - self.means_)
         rows = self._feature_embedder().features(texts, self.features)
         self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
+        self.familiarity_ = Familiarity.learn(self.vocabulary_, rows)
         matrix = SparseMatrix(self.vocabulary_.weigh(rows))
         folds = (draws % np.uint64(self.n_folds)).astype(np.intp)
         folds[np.argsort(draws, kind="stable")[_MAX_CHOOSING:]] = -1  # in no fold
@@ -83,7 +85,11 @@ class Ridge(BaseRouter):
         weights = ridge(matrix, targets, mask, np.array(self.penalties_, np.float32)[part])
         weights[0] *= np.float32(self.slopes_[0])
         weights[1:] = mixing.astype(np.float32) @ weights[1:]
-        self.weights_ = _by_arm(weights, len(self.means_))
+        self._keep(_by_arm(weights, len(self.means_)))
+
+    def _keep(self, weights: Float32) -> None:
+        self._padded = np.vstack((weights, np.zeros_like(weights, shape=weights.shape[1])))
+        self.weights_ = self._padded[:-1]  # the last is that of n-grams not known
 
     def _choose(
         self, matrix: SparseMatrix, targets: Float32, mask: Float32, folds: IntArray
@@ -107,10 +113,14 @@ class Ridge(BaseRouter):
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
-        return self.scores_of_features(self._feature_embedder().features(texts, self.features))
+        rows = self._feature_embedder().features(texts, self.features)
+        return self.familiarity_.near_means(self.scores_of_features(rows), self.means_, rows)
 
     def scores_of_features(self, features: SparseFeatures) -> FloatArray:
-        """(n, K), not clipped, from the embedder's sparse features."""
+        """(n, K), not clipped, however unfamiliar, from the embedder's sparse features."""
+        if features.n_rows == 1:  # a decision
+            places, values = self.vocabulary_.weigh_one(features)
+            return np.asarray(self.means_ + values @ self._padded.take(places, axis=0))[None]
         rows = self.vocabulary_.weigh(features)
         out = np.empty((rows.n_rows, len(self.means_)))
         for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
@@ -120,11 +130,13 @@ class Ridge(BaseRouter):
         return out
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        rows = self.vocabulary_.weigh(self._feature_embedder().features([query.text], self.features))
+        features = self._feature_embedder().features([query.text], self.features)
+        rows = self.vocabulary_.weigh(features)
         (shared, own), (slope, own_slope) = self.penalties_, self.slopes_
         known = f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries"
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
-        return known, f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart"
+        apart = f"{own:g} and about {own_slope:.2f} on what tells them apart"
+        return self.familiarity_.evidence(features), known, f"{together}, {apart}"
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {
@@ -132,6 +144,7 @@ class Ridge(BaseRouter):
             "idf": self.vocabulary_.idf,
             "weights": self.weights_,
             "means": self.means_,
+            "familiarity": self.familiarity_.tail,
         }
         return arrays, {"penalties": self.penalties_, "slopes": self.slopes_}
 
@@ -140,8 +153,9 @@ class Ridge(BaseRouter):
         self._feature_embedder()
         columns = arrays.take("columns", "i", (None,))
         self.vocabulary_ = Vocabulary(columns, arrays.take("idf", "f", columns.shape))
+        self.familiarity_ = Familiarity.restore(arrays, columns, self.vocabulary_.idf)
         n_arms = len(self.arms_)
-        self.weights_ = arrays.take("weights", "f", (len(columns), n_arms))
+        self._keep(arrays.take("weights", "f", (len(columns), n_arms)))
         self.means_ = arrays.take("means", "f", (n_arms,), finite=False)
         self.penalties_ = [float(penalty) for penalty in facts["penalties"]]
         self.slopes_ = [float(slope) for slope in facts["slopes"]]

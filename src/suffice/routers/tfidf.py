@@ -53,8 +53,13 @@ class Vocabulary:
         columns : (V,), ascending: columns of the embedder's features
         idf : (V,)
         """
-        self.columns, self.idf = columns, idf
+        self.columns = columns
+        self._idf = np.append(idf, np.float32(0))  # the last is that of columns not kept
         self._places = Places(columns)
+
+    @property
+    def idf(self) -> NDArray[np.float32]:
+        return self._idf[:-1]
 
     @classmethod
     def learn(cls, rows: SparseFeatures, *, min_rows: int = 1, n_columns: int | None = None) -> Vocabulary:
@@ -74,6 +79,13 @@ class Vocabulary:
         idf = np.log((1 + rows.n_rows) / (1 + counts)) + 1
         return cls(columns.astype(np.int32), idf.astype(np.float32))
 
+    def weigh_one(self, row: SparseFeatures) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """`weigh` for a decision: places and values, of columns not kept V and 0."""
+        places = self._places.of(row.indices)
+        values = self._idf.take(places)
+        values *= 1 / (math.sqrt(values.dot(values)) or 1)
+        return places, values
+
     def weigh(self, rows: SparseFeatures) -> SparseFeatures:
         """Rows over the V kept columns, weighted, of length 1 (or empty).
 
@@ -82,16 +94,12 @@ class Vocabulary:
         places = self._places.of(rows.indices)
         is_kept = places < self._places.unknown
         kept = places.compress(is_kept)
-        values = self.idf.take(kept)
-        if rows.n_rows == 1:  # a decision
-            indptr = np.array((0, len(kept)), np.int64)
-            values *= np.float32(1 / (math.sqrt(values @ values) or 1))
-        else:
-            indptr = _kept_starts(rows.indptr, is_kept)
-            ids = np.repeat(np.arange(rows.n_rows, dtype=np.int32), np.diff(indptr))
-            norms = np.sqrt(np.bincount(ids, weights=values * values, minlength=rows.n_rows))
-            norms[norms == 0] = 1
-            values /= norms.astype(np.float32).take(ids)
+        values = self._idf.take(kept)
+        indptr = _kept_starts(rows.indptr, is_kept)
+        ids = np.repeat(np.arange(rows.n_rows, dtype=np.int32), np.diff(indptr))
+        norms = np.sqrt(np.bincount(ids, weights=values * values, minlength=rows.n_rows))
+        norms[norms == 0] = 1
+        values /= norms.astype(np.float32).take(ids)
         return SparseFeatures(indptr=indptr, indices=kept, values=values, n_columns=len(self.columns))
 
 

@@ -109,7 +109,8 @@ def binned(sure: FloatArray, right: FloatArray, n_bins: int, binning: Binning, c
         raise BadScores(f"n_bins is {n_bins}, expected a whole number from 1")
     if binning not in ("uniform", "mass") or closed not in ("right", "left"):
         raise BadScores(f"binning {binning!r}, closed {closed!r}: expected uniform or mass, right or left")
-    number = (_uniform if binning == "uniform" else _mass)(sure, int(n_bins), closed)
+    n_bins = int(n_bins)
+    number = (_uniform if binning == "uniform" else _mass)(sure, n_bins, closed)
     count = np.bincount(number, minlength=n_bins)
     held = np.flatnonzero(count)
     counts = count[held]

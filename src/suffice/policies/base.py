@@ -57,7 +57,9 @@ def firsts(ranking: IntArray, *values: FloatArray) -> list[list[float]]:
 
 
 def first_names(context: PolicyContext, ranking: IntArray) -> list[str]:
-    return [context.arms[plan] for plan in ranking.T[0].tolist()]
+    if len(ranking) == 1:  # a decision
+        return [context.arms[ranking.item(0)]]
+    return [context.arms[plan] for plan in ranking[:, 0].tolist()]
 
 
 def usd(amount: float) -> str:

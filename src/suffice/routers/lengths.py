@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -93,6 +94,9 @@ def _length(text: str) -> int:
 
 
 def _columns(n_bytes: FloatArray) -> FloatArray:
+    if len(n_bytes) == 1:  # a decision
+        n = n_bytes.item()
+        return np.array(((1.0, math.log1p(n), n / 1000),))
     columns = np.empty((len(n_bytes), 3))
     columns[:, 0] = 1
     np.log1p(n_bytes, out=columns[:, 1])

@@ -227,9 +227,10 @@ def _known(values: FloatArray | None) -> tuple[float | None, ...]:
     """A row of an array as a tuple, NaN as None."""
     if values is None:
         return ()
-    if not np.isnan(values).any():
-        return tuple(values.tolist())
-    return tuple(None if math.isnan(value) else value for value in values.tolist())
+    listed = values.tolist()
+    if math.isnan(sum(listed)):
+        return tuple([None if math.isnan(value) else value for value in listed])
+    return tuple(listed)
 
 
 def _windows(candidates: Sequence[Candidate]) -> FloatArray:

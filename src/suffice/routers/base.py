@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from suffice.routers.added import AddedArm, extended, learn_arm
 from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
 from suffice.routers.preferring import outcomes_of
 from suffice.types import Explanation, FloatArray, Query
+
+_LOWEST: Final = np.array(0.0)  # arrays are taken sooner than numbers
+_HIGHEST: Final = np.array(1.0)
 
 
 class BaseRouter(ABC):
@@ -134,8 +137,9 @@ class BaseRouter(ABC):
         found = np.asarray(self._scores(queries), np.float64)
         if self.added_:
             found = extended(found, self.added_)
-        np.maximum(found, 0.0, out=found)  # faster than clip, which matters for one query
-        return np.minimum(found, 1.0, out=found)
+        np.maximum(found, _LOWEST, out=found)  # faster than clip, which matters for one query
+        np.minimum(found, _HIGHEST, out=found)
+        return found
 
     def save(self, directory: Path, *, trained_at: str | None = None) -> None:
         """Write `router.json` and `arrays.npz`.

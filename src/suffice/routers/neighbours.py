@@ -162,7 +162,9 @@ def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     n = len(values)
     if k >= n:
         return np.arange(n)
-    places = (values >= np.partition(values, n - k)[n - k]).nonzero()[0]
+    sorted_ = values.copy()
+    sorted_.partition(n - k)
+    places: NDArray[np.intp] = (values >= sorted_[n - k]).nonzero()[0]
     if len(places) == k:
         return places
     return np.asarray(np.argpartition(values, n - k)[n - k :])

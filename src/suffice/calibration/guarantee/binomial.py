@@ -8,8 +8,11 @@ Clopper & Pearson (1934), The use of confidence or fiducial limits illustrated i
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
+
+_MOST: Final = 1_000_000
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:
@@ -47,6 +50,24 @@ def clopper_pearson(k: int, n: int, delta: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if binomial_cdf(k, n, middle) > delta else (low, middle)
     return high
+
+
+def rows_at_rate(rate: float, limit: float, delta: float) -> int | None:
+    """About the fewest rows that certify a limit if they fail at that rate; None where no number would.
+
+    Examples
+    --------
+    >>> rows_at_rate(0.0, 0.05, 0.05), rows_at_rate(0.05, 0.05, 0.05)
+    (59, None)
+    """
+    if rate >= limit:
+        return None
+    least, most = rows_without_loss(limit, delta), _MOST
+    while least < most:
+        n = (least + most) // 2
+        is_enough = binomial_cdf(math.floor(rate * n + 1e-9), n, limit) <= delta
+        least, most = (least, n) if is_enough else (n + 1, most)
+    return least if least < _MOST else None
 
 
 def rows_without_loss(epsilon: float, delta: float) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from suffice.calibration.guarantee.binomial import rows_without_loss
+from suffice.calibration.guarantee.binomial import rows_at_rate, rows_without_loss
 from suffice.calibration.guarantee.certificate import Certificate
 from suffice.calibration.guarantee.power import rows_needed
 from suffice.calibration.guarantee.promises import promise_of
@@ -124,10 +124,14 @@ def passed(values: np.ndarray[Any, Any], delta: float) -> int:
 def first_tested(promise: str, kept: np.ndarray[Any, Any], epsilon: float, delta: float) -> int:
     """Where the sequence starts: of `selective`, at the first threshold that keeps rows enough.
 
-    Fewer kept rows cannot pass even without a failure. The rule is fixed beforehand, looks at scores alone,
-    and the test is one given the scores, so it costs nothing.
+    Enough to pass at half the error that is allowed; where none keeps so many, enough to pass without any.
+    The rule is fixed beforehand and looks at scores alone, and the test is one given the scores.
     """
     if promise != "selective":
         return 0
-    is_enough = kept.sum(axis=0) >= rows_without_loss(epsilon, delta)
-    return int(np.argmax(is_enough)) if is_enough.any() else 0
+    n_kept = kept.sum(axis=0)
+    least = rows_without_loss(epsilon, delta)
+    for wanted in (rows_at_rate(epsilon / 2, epsilon, delta) or least, least):
+        if (n_kept >= wanted).any():
+            return int(np.argmax(n_kept >= wanted))
+    return 0

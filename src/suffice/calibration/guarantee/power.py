@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
 
 from suffice.calibration.checks import FloatArray
 from suffice.calibration.guarantee.betting import SHARE, betting_p_values
-from suffice.calibration.guarantee.binomial import binomial_cdf, rows_without_loss
+from suffice.calibration.guarantee.binomial import rows_at_rate
 from suffice.calibration.guarantee.promises import Promise
 from suffice.calibration.guarantee.table import Table, counts
-
-_MOST: Final = 10_000_000
 
 
 def rows_needed(
@@ -30,15 +27,8 @@ def rows_needed(
     counted, failed = counts(promise, table, kept, epsilon)
     share = float(counted[0]) / table.n
     rate = float(failed[0] / counted[0]) if counted[0] else 0.0
-    limit = promise.limit(epsilon)
-    if rate >= limit or not share:
-        return None
-    least, most = rows_without_loss(limit, delta), _MOST
-    while least < most:
-        n = (least + most) // 2
-        is_enough = binomial_cdf(math.floor(rate * n + 1e-9), n, limit) <= delta
-        least, most = (least, n) if is_enough else (n + 1, most)
-    return math.ceil(least / share) if least < _MOST else None
+    n = rows_at_rate(rate, promise.limit(epsilon), delta) if share else None
+    return None if n is None else math.ceil(n / share)
 
 
 def _by_betting(promise: Promise, table: Table, kept: FloatArray, epsilon: float, delta: float) -> int | None:

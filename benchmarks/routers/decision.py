@@ -89,7 +89,7 @@ def stages(
         ("ridge", lambda g: (*g, ridge.scores_of_features(g[1]))),
         ("projection", lambda g: (*g, knn.lsa_.project(g[1]))),
         ("neighbours", lambda g: (*g, *knn.index_.nearest(g[3], knn.k_))),
-        ("their vote", lambda g: (*g, knn.means_ + knn._residuals(g[4], g[5]) @ knn.believed_)),
+        ("their vote", lambda g: (*g, knn._vote(g[4], g[5]))),
         ("costs", lambda g: (g[2], g[6], costs.costs([g[0]]))),
         ("policy", choose),
     ]

@@ -33,6 +33,7 @@ _MAX_LEFT_OUT: Final = 2048
 """Training queries on which k and slopes are chosen: more change them little."""
 _LEAST_PULL: Final = 1e-6
 """So that an arm without neighbours has its mean."""
+_ZERO: Final = np.array(0, np.float32)
 
 
 class KNN(BaseRouter):
@@ -129,6 +130,9 @@ class KNN(BaseRouter):
         own = np.eye(len(mixing)) - self.arm_shares_
         believed = slope * np.broadcast_to(self.arm_shares_, mixing.shape) + own @ mixing
         self.believed_ = believed.astype(np.float32)
+        self.told_: NDArray[np.float32] | None = None  # (n, K): by one neighbour of weight 1
+        if self.is_known_ is None:
+            self.told_ = (self.quality_ - self.known_means_) @ self.believed_
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
@@ -150,8 +154,21 @@ class KNN(BaseRouter):
         return np.concatenate(blocks)
 
     def _block(self, vectors: NDArray[np.float32]) -> FloatArray:
-        residuals = self._residuals(*self.index_.nearest(vectors, self.k_))
-        return np.asarray(self.means_ + residuals @ self.believed_)
+        return self._vote(*self.index_.nearest(vectors, self.k_))
+
+    def _vote(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> FloatArray:
+        if len(near) > 1 or self.told_ is None:
+            return np.asarray(self.means_ + self._residuals(near, cosines) @ self.believed_)
+        weights = self._weights(cosines[0])  # a decision
+        told = weights @ self.told_.take(near[0], axis=0)
+        told *= 1 / (float(np.add.reduce(weights)) + max(self.pull, _LEAST_PULL))
+        return np.asarray(self.means_ + told)[None]
+
+    def _weights(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        weights = np.maximum(cosines, _ZERO)
+        if self.power == 2:
+            return np.multiply(weights, weights, out=weights)
+        return np.power(weights, np.float32(self.power), out=weights)
 
     def _parts(self, near: NDArray[np.intp], cosines: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """Of the residuals, what the arms share (n, 1) and what is their own (n, K)."""
@@ -164,15 +181,8 @@ class KNN(BaseRouter):
 
         With weights w of neighbours of known quality q it is sum w (q - mean) / (sum w + pull).
         """
-        weights = np.maximum(cosines, np.float32(0))
-        np.power(weights, np.float32(self.power), out=weights)
+        weights = self._weights(cosines)
         quality = self.quality_.take(near, axis=0)  # twice as fast as indexing
-        if self.is_known_ is None and len(near) == 1:  # a decision
-            total = float(np.add.reduce(weights[0]))
-            sum_ = weights[0] @ quality[0]
-            sum_ -= total * self.known_means_
-            sum_ *= 1 / (total + max(self.pull, _LEAST_PULL))
-            return np.asarray(sum_)[None]
         sums = np.matmul(weights[:, None, :], quality)[:, 0]
         if self.is_known_ is None:
             totals = np.add.reduce(weights, axis=1, keepdims=True)

@@ -29,6 +29,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "recommend",
+    "guarantee",
     "data",
     "feedback",
     "records",

@@ -57,6 +57,7 @@ def _train(
     from suffice.evaluation.fitting import fitted
     from suffice.evaluation.recommend import cross_validate
     from suffice.evaluation.selection import select_models
+    from suffice.routers.trained_on import write_trained_on
 
     _check_free(out)
     params = {name: json_value(value) for name, value in pairs(settings, "--set").items()}
@@ -71,6 +72,7 @@ def _train(
     with notes.status("cross-validating"):
         found = cross_validate(router, outcomes, params, embedder=vectors)
     _save(trained, out)
+    write_trained_on(out, outcomes.texts)
     routers.fit_cost_model(outcomes).save(out)
     routers.fit_latency_model(outcomes).save(out)
     if as_json:

@@ -2,6 +2,7 @@
 
 import math
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -456,6 +457,16 @@ def test_a_signal_is_within_its_range() -> None:
     for value, confidence in ((math.nan, 0.5), (1.0, 1.1), (1.0, -0.1), (1.0, math.nan)):
         with pytest.raises(ValueError, match="a confidence lies in"):
             Signal(value, confidence)
+
+
+def test_the_documentation_lists_every_signal() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "confidence.md").read_text()
+    _, _, table = page.partition("| signal | needs | calls | raw value | source |\n|---|---|---|---|---|\n")
+    expected = [
+        f"| `{info.name}` | {info.needs()} | {info.cost()} | {info.value} | {info.source} |"
+        for info in map(signals.get, signals.available())
+    ]
+    assert table.partition("\n\n")[0].splitlines() == expected
 
 
 def test_the_list_of_signals() -> None:

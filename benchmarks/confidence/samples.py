@@ -3,9 +3,9 @@
     python benchmarks/confidence/samples.py --data DIR [--samples 10] [--resamples 500]
 
 Samples of three models that were recorded for cascades (mot_cascade_samples), one prompt style at a time, the
-first `--samples` (n) of each question. Judged is the commonest answer; questions without any answer ("none")
+first `--samples` (n) of each question. Judged is the commonest answer; questions without an answer ("none")
 are not scored. AUROC of `self_consistency` (votes, margin), `semantic_entropy.discrete` (SE),
-`num_semantic_sets`, `eigenvalue`, `degree_matrix` and `eccentricity`. Meanings: equal numbers, or equal words,
+`num_semantic_sets`, `eigenvalue`, `degree_matrix` and `eccentricity`. Meanings: equal numbers or equal words
 are one; a sample without an answer is one of its own. The last three compare whole responses, reasoning
 included, by ROUGE-L. Intervals: 95 %, questions drawn with replacement.
 """
@@ -77,9 +77,8 @@ def main() -> None:
         cells = "".join(
             cell(name, np.array(values), correct, args.resamples) for name, values in readings.items()
         )
-        print(
-            f"{f'{model} {task} {style}':<26}{drawn:>3}{len(correct):>6}{n_missed:>6}{correct.mean():>7.1%}{cells}"
-        )
+        name = f"{model} {task} {style}"
+        print(f"{name:<26}{drawn:>3}{len(correct):>6}{n_missed:>6}{correct.mean():>7.1%}{cells}")
 
 
 def measure(questions: Sequence[list[Sample]]) -> tuple[dict[str, list[float]], np.ndarray, int]:

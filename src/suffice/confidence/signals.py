@@ -82,7 +82,7 @@ _SIGNALS: Final = (
         "text",
         "the number stated, over its scale",
         "Tian 2023; Xiong 2024",
-        1,
+        2,
     ),
     _I(
         "verbalised_top_k",

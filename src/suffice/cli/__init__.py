@@ -31,6 +31,7 @@ COMMANDS = (
     "recommend",
     "guarantee",
     "data",
+    "confidence",
     "feedback",
     "records",
     "spend",

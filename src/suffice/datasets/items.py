@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from suffice.errors import DataError
 from suffice.types import Query
 
+T = TypeVar("T")
 FIELDS: Final = ("query_id", "query", "prompt", "task", "split", "metric", "reference", "source")
 
 
@@ -107,11 +108,16 @@ def sample(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
 
     A larger limit keeps the items of a smaller one.
     """
-    if limit is None or limit >= len(items):
-        return list(items)
+    return sample_by(items, limit, seed, lambda item: item.query_id)
 
-    def draw(item: Item) -> bytes:
-        return hashlib.blake2b(f"{seed}\0{item.query_id}".encode(), digest_size=8).digest()
 
-    kept = {item.query_id for item in sorted(items, key=draw)[:limit]}
-    return [item for item in items if item.query_id in kept]
+def sample_by(rows: Sequence[T], limit: int | None, seed: int, id_of: Callable[[T], str]) -> list[T]:
+    """As `sample`, of anything that has an id."""
+    if limit is None or limit >= len(rows):
+        return list(rows)
+
+    def draw(row: T) -> bytes:
+        return hashlib.blake2b(f"{seed}\0{id_of(row)}".encode(), digest_size=8).digest()
+
+    kept = {id_of(row) for row in sorted(rows, key=draw)[:limit]}
+    return [row for row in rows if id_of(row) in kept]

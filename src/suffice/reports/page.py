@@ -61,6 +61,11 @@ def page(comparison: Comparison, title: str = "Routers compared") -> str:
         element("div", _singles(comparison), class_="scroll"),
         _left_out(comparison),
     ]
+    return document(title, body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A page of its own around markup."""
     head = (
         '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
         + element("title", escape(title))
@@ -71,6 +76,12 @@ def page(comparison: Comparison, title: str = "Routers compared") -> str:
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def scrolled_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text cells; wider than the page it scrolls."""
+    table = element("table", element("thead", _head(head)) + element("tbody", _rows(rows)))
+    return element("div", table, class_="scroll")
 
 
 def _figures(comparison: Comparison) -> list[str]:

@@ -23,7 +23,7 @@ from suffice.plans.probes.paraphrases import Paraphrases
 from suffice.plans.probes.reasoning import ForcedReasoning
 from suffice.plans.probes.recorded import Known, recorded
 from suffice.plans.probes.samples import Samples
-from suffice.plans.probes.signals import available, effort, read, read_all
+from suffice.plans.probes.signals import available, effort, read, read_all, whole_effort
 from suffice.plans.probes.verbalised import TopK, Verbalised
 
 __all__ = [
@@ -56,4 +56,5 @@ __all__ = [
     "read",
     "read_all",
     "recorded",
+    "whole_effort",
 ]

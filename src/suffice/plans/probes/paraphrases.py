@@ -36,15 +36,24 @@ class Paraphrases:
     name = "paraphrases"
     after: tuple[str, ...] = ()
 
-    def __init__(self, n: int = 5, max_tokens: int = 512, temperature: float = 0.7, seed: int = 0) -> None:
+    def __init__(
+        self,
+        n: int = 5,
+        max_tokens: int = 512,
+        temperature: float = 0.7,
+        seed: int = 0,
+        n_samples: int = 0,
+    ) -> None:
         """
         Parameters
         ----------
         n : wordings asked for; fewer are answered where the model repeats itself
+        n_samples : further answers to every wording, at temperature 0.8: `rephrasing_within` needs one
         max_tokens : of an answer
         temperature, seed : of the call for wordings: at 0 small models write one line again and again
         """
         self.n, self.max_tokens, self.temperature, self.seed = n, max_tokens, temperature, seed
+        self.n_samples = n_samples
 
     async def ask(self, caller: Caller, query: Query, so_far: Evidence) -> Sequence[Said]:
         question = so_far.question
@@ -61,8 +70,16 @@ class Paraphrases:
             caller.failures.append(f"{len(wordings)} of {self.n} wordings differ from the rest")
         return await caller.together(
             [
-                caller(reworded(query, question, wording), max_tokens=self.max_tokens, top=TOP, note=wording)
+                caller(
+                    reworded(query, question, wording),
+                    max_tokens=self.max_tokens,
+                    temperature=0.8 if sample else 0.0,
+                    seed=self.seed + sample if sample else None,
+                    top=TOP,
+                    note=wording,
+                )
                 for wording in wordings
+                for sample in range(1 + self.n_samples)
             ]
         )
 

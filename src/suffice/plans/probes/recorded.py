@@ -20,7 +20,7 @@ PROBES: Final[Mapping[str, str]] = {
 }
 """What a `strategy` of a recording was good for; other strategies are left out."""
 _COLUMNS: Final = (
-    "query_id", "query", "prompt", "model", "strategy", "sample", "response", "logprobs", "score",
+    "query_id", "template", "query", "prompt", "model", "strategy", "sample", "response", "logprobs", "score",
     "reference", "prompt_tokens", "completion_tokens", "cost_usd",
 )  # fmt: skip
 Row = Mapping[str, Any]
@@ -31,6 +31,8 @@ class Known(NamedTuple):
 
     evidence: Evidence
     quality: float
+    group: str
+    """Queries made from one template, or the query itself: kept together when data are split."""
 
 
 def recorded(runs: Runs, model: str) -> list[Known]:
@@ -96,7 +98,7 @@ def _known(query_id: str, rows: Sequence[Row], model: str) -> Known | None:
         effort={name: _effort(of) for name, of in gathered.items()},
         missing=dict.fromkeys({*PROBES.values(), "other_models"} - set(gathered), "the recording has none"),
     )
-    return Known(evidence, float(answer["score"]))
+    return Known(evidence, float(answer["score"]), answer["template"] or query_id)
 
 
 def _said(row: Row, model: str) -> Said:

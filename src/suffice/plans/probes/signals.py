@@ -18,6 +18,7 @@ from suffice.confidence import (
     label_probability,
     lexical_similarity,
     min_token_probability,
+    normalised_probability,
     num_semantic_sets,
     p_true,
     perplexity,
@@ -35,7 +36,6 @@ from suffice.confidence import (
     verbalised,
 )
 from suffice.confidence.base import Reading, Signal, Unavailable
-from suffice.confidence.normalised_probability import score as normalised
 from suffice.errors import UnknownName
 from suffice.plans.probes.answers import answer_key
 from suffice.plans.probes.base import Effort, Evidence
@@ -55,7 +55,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     first_only: bool = False
     """Only the first call of its probe is used: the others are not counted."""
     any_of: tuple[str, ...] = ()
-    """Probes of which one is enough, best first."""
+    """Probes of which one is enough, best first; the last one needs no logprobs."""
 
 
 def read(name: str, facts: Facts) -> Reading:
@@ -87,12 +87,24 @@ def source(name: str) -> Source:
 def effort(name: str, evidence: Evidence) -> Effort:
     """What the signal took for this query, the answer itself included."""
     found = source(name)
-    probes = found.probes or next(((one,) for one in found.any_of if evidence.all(one)), ())
     total = evidence.effort.get(JUDGED, Effort())
-    for probe in probes:
+    for probe in found.probes or _used(found.any_of, evidence):
         taken = evidence.effort.get(probe, Effort())
         total += _one_call(taken) if found.first_only else taken
     return total
+
+
+def whole_effort(names: Sequence[str], evidence: Evidence) -> Effort:
+    """What all signals took for this query together: a probe that several read counts once."""
+    probes = {probe for name in names for probe in (*source(name).probes, *source(name).any_of)}
+    taken = (evidence.effort.get(probe, Effort()) for probe in sorted(probes | {JUDGED}))
+    return sum(taken, Effort())
+
+
+def _used(any_of: Sequence[str], evidence: Evidence) -> Sequence[str]:
+    """The first probe that heard logprobs, else the last one; none where the answer itself is enough."""
+    heard = [name for name in any_of if (said := evidence.first(name)) is not None and said.tokens]
+    return [name for name in (heard[:1] or any_of[-1:]) if name != JUDGED]
 
 
 def _one_call(taken: Effort) -> Effort:
@@ -112,7 +124,7 @@ def _label(facts: Facts) -> Reading:
     label = facts.label(facts.greedy)
     if label is None:
         raise Absent("the answer names no label, or several")
-    for probe in ("label_probability", "greedy"):
+    for probe in ("label_probability", JUDGED):
         said = facts.evidence.first(probe)
         if said is not None and said.tokens:
             shares = _label_shares(first_token(said), facts.evidence.labels)
@@ -177,7 +189,11 @@ def _votes(facts: Facts) -> Reading:
 
 
 def _paraphrased(facts: Facts) -> list[list[str | None]]:
-    return [[facts.key(said)] for said in facts.said("paraphrases")]
+    """By wording what counts of each answer."""
+    found: dict[str, list[str | None]] = {}
+    for said in facts.said("paraphrases"):
+        found.setdefault(said.asked, []).append(facts.key(said))
+    return list(found.values())
 
 
 def _means(facts: Facts) -> list[float]:
@@ -194,19 +210,22 @@ def _apart(facts: Facts) -> FloatArray:
 
 _TOKENS: Final[Mapping[str, Callable[[Facts], Reading]]] = {
     "sequence_log_likelihood": lambda facts: sequence_log_likelihood.score(facts.logprobs),
-    "normalised_probability": lambda facts: normalised(facts.logprobs),
+    "normalised_probability": lambda facts: normalised_probability.score(facts.logprobs),
     "perplexity": lambda facts: perplexity.score(facts.logprobs),
     "min_token_probability": lambda facts: min_token_probability.score(facts.logprobs),
     "token_quantiles": lambda facts: token_quantiles.score(facts.logprobs),
     "token_entropy": lambda facts: token_entropy.score(facts.top),
     "probability_margin": lambda facts: probability_margin.score(facts.top),
+    "targ_margin": lambda facts: probability_margin.targ(facts.top),
     "token_sar": lambda facts: token_sar.score(facts.logprobs, facts.without_each_token),
 }
 """Read from the answer alone."""
 _SAMPLED: Final[Mapping[str, Callable[[Facts], Reading]]] = {
     "rank_alternatives": _rank_alternatives,
     "self_consistency": lambda facts: self_consistency.score(facts.sample_keys, answer=facts.answer),
+    "self_consistency_margin": lambda facts: self_consistency.margin(facts.sample_keys),
     "vote_entropy": lambda facts: self_consistency.vote_entropy(facts.sample_keys),
+    "naive_entropy": lambda facts: semantic_entropy.naive(_means(facts)),
     "semantic_entropy": lambda facts: semantic_entropy.discrete(facts.clusters),
     "semantic_entropy_rao": lambda facts: semantic_entropy.rao(facts.clusters, _means(facts)),
     "semantic_entropy_kuhn": lambda facts: semantic_entropy.kuhn(facts.clusters, _sums(facts)),
@@ -222,7 +241,7 @@ _SAMPLED: Final[Mapping[str, Callable[[Facts], Reading]]] = {
 """From the answer and samples."""
 SOURCES: Final[Mapping[str, Source]] = {
     **{name: Source(read=one) for name, one in _TOKENS.items()},
-    "label_probability": Source(read=_label, any_of=("label_probability", "samples")),
+    "label_probability": Source(read=_label, any_of=("label_probability", JUDGED, "samples")),
     "p_true": Source(
         read=lambda facts: p_true.from_logprobs(first_token(facts.said("p_true")[0])),
         probes=("p_true",),
@@ -249,6 +268,9 @@ SOURCES: Final[Mapping[str, Source]] = {
     ),
     "rephrasing_between": Source(
         read=lambda facts: rephrasing.between(_paraphrased(facts)), probes=("paraphrases",)
+    ),
+    "rephrasing_within": Source(
+        read=lambda facts: rephrasing.within(_paraphrased(facts)), probes=("paraphrases",)
     ),
     "ensemble_vote": Source(read=_votes, probes=("other_models",)),
 }

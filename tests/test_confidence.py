@@ -463,7 +463,7 @@ def test_the_documentation_lists_every_signal() -> None:
     page = (Path(__file__).parent.parent / "docs" / "confidence.md").read_text()
     _, _, table = page.partition("| signal | needs | calls | raw value | source |\n|---|---|---|---|---|\n")
     expected = [
-        f"| `{info.name}` | {info.needs()} | {info.cost()} | {info.value} | {info.source} |"
+        f"| `{info.name}` | {info.needs} | {info.cost} | {info.value} | {info.source} |"
         for info in map(signals.get, signals.available())
     ]
     assert table.partition("\n\n")[0].splitlines() == expected
@@ -475,7 +475,7 @@ def test_the_list_of_signals() -> None:
         assert callable(info.core()) and info.name == name
         assert info.source and info.value
         grows = info.calls(10) > info.calls(0)
-        assert grows == ("n" in info.cost().split())
+        assert grows == ("n" in info.cost.split())
     assert signals.get("rephrasing").calls(5) == 6
     assert signals.get("perplexity").calls(5) == 0
     with pytest.raises(signals.UnknownName, match="no signal is called 'mood'"):

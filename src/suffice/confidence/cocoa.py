@@ -33,7 +33,7 @@ def score(
 
     References
     ----------
-    Vashurin et al. (2025), CoCoA: Towards Efficient and Compact Uncertainty Quantification, section 3.
+    Vashurin et al. (2025), CoCoA: Towards Efficient and Compact Uncertainty Quantification.
 
     Examples
     --------

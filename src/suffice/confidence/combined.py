@@ -49,7 +49,7 @@ class Combined:
 
     References
     ----------
-    Platt (1999) for the slope and offset. Gupta et al. (2024), Language Model Cascades, section 4, also learn
+    Platt (1999) for the slope and offset. Gupta et al. (2024), Language Model Cascades, also learn
     a rule over several readings of one answer.
     """
 

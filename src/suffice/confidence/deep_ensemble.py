@@ -38,8 +38,8 @@ def decompose(probabilities: ArrayLike) -> Uncertainty:
 
     References
     ----------
-    Depeweg et al. (2018), Decomposition of Uncertainty in Bayesian Deep Learning, section 3; Houlsby et al.
-    (2011), Bayesian Active Learning, section 2 (BALD).
+    Depeweg et al. (2018), Decomposition of Uncertainty in Bayesian Deep Learning; Houlsby et al. (2011),
+    Bayesian Active Learning (BALD).
 
     Examples
     --------
@@ -61,7 +61,7 @@ def score(probabilities: ArrayLike) -> Reading:
 
     References
     ----------
-    Lakshminarayanan et al. (2017), Deep Ensembles, sections 2.4 and 3.5.
+    Lakshminarayanan et al. (2017), Deep Ensembles, section 2.4.
 
     Examples
     --------

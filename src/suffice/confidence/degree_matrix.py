@@ -22,7 +22,7 @@ def score(similarity: ArrayLike) -> Reading:
 
     References
     ----------
-    Lin et al. (2024), Generating with Confidence, section 4.2, equation 8 (Deg).
+    Lin et al. (2024), Generating with Confidence, section 4.2 (Deg).
 
     Examples
     --------

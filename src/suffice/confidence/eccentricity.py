@@ -26,7 +26,7 @@ def score(similarity: ArrayLike, *, threshold: float = 0.9) -> Reading:
 
     References
     ----------
-    Lin et al. (2024), Generating with Confidence, section 4.2, equation 9 (Ecc).
+    Lin et al. (2024), Generating with Confidence, section 4.2 (Ecc).
 
     Examples
     --------

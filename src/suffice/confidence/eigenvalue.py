@@ -25,7 +25,7 @@ def score(similarity: ArrayLike) -> Reading:
 
     References
     ----------
-    Lin et al. (2024), Generating with Confidence, section 4.2, equation 6 (EigV).
+    Lin et al. (2024), Generating with Confidence, section 4.2 (EigV).
 
     Examples
     --------

@@ -24,7 +24,7 @@ def from_logprobs(logprobs: Mapping[str, float]) -> dict[str, float] | Unavailab
 
     References
     ----------
-    Zhao et al. (2021), Calibrate Before Use, section 2 (label probabilities renormalised over the labels).
+    Zhao et al. (2021), Calibrate Before Use (label probabilities renormalised over the labels).
 
     Examples
     --------
@@ -50,7 +50,7 @@ def from_samples(
 
     References
     ----------
-    Tian et al. (2023), Just Ask for Calibration, section 2 ("Label prob.": sample frequency).
+    Tian et al. (2023), Just Ask for Calibration ("Label prob.": sample frequency).
 
     Examples
     --------

@@ -30,8 +30,8 @@ def score(texts: Sequence[str]) -> Reading:
 
     References
     ----------
-    Fomicheva et al. (2020), Unsupervised Quality Estimation for Neural Machine Translation, section 4.2;
-    Lin (2004), ROUGE, section 3.
+    Fomicheva et al. (2020), Unsupervised Quality Estimation for Neural Machine Translation;
+    Lin (2004), ROUGE.
 
     Examples
     --------

@@ -28,7 +28,7 @@ def from_entailment(entails: ArrayLike) -> IntArray:
     References
     ----------
     Farquhar et al. (2024), Detecting hallucinations in large language models using semantic entropy,
-    algorithm 1 of the supplement; Kuhn et al. (2023), Semantic Uncertainty, algorithm 1.
+    Methods; Kuhn et al. (2023), Semantic Uncertainty.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def from_components(entailment: ArrayLike, contradiction: ArrayLike) -> IntArray
 
     References
     ----------
-    Lin et al. (2024), Generating with Confidence, section 4.1.
+    Lin et al. (2024), Generating with Confidence, section 4.2.
 
     Examples
     --------

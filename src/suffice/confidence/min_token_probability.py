@@ -21,8 +21,8 @@ def score(logprobs: Sequence[float] | FloatArray | None) -> Reading:
 
     References
     ----------
-    Manakul et al. (2023), SelfCheckGPT, section 4 ("Max" of the token-level measures); Gupta et al. (2024),
-    Language Model Cascades: Token-Level Uncertainty and Beyond, section 3.3 (quantile 0).
+    Manakul et al. (2023), SelfCheckGPT ("Max" of the token-level measures); Gupta et al. (2024),
+    Language Model Cascades: Token-Level Uncertainty and Beyond (quantile 0).
 
     Examples
     --------

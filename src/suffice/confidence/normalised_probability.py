@@ -21,7 +21,7 @@ def score(logprobs: Sequence[float] | FloatArray | None) -> Reading:
 
     References
     ----------
-    Malinin & Gales (2021), Uncertainty Estimation in Autoregressive Structured Prediction, section 3.
+    Malinin & Gales (2021), Uncertainty Estimation in Autoregressive Structured Prediction.
 
     Examples
     --------

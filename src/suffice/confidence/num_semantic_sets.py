@@ -21,7 +21,7 @@ def score(clusters: ArrayLike) -> Reading:
 
     References
     ----------
-    Lin et al. (2024), Generating with Confidence, section 4.1.
+    Lin et al. (2024), Generating with Confidence, section 4.2.
 
     Examples
     --------

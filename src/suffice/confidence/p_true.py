@@ -40,7 +40,7 @@ def from_logprobs(
 
     References
     ----------
-    Kadavath et al. (2022), Language Models (Mostly) Know What They Know, section 3.
+    Kadavath et al. (2022), Language Models (Mostly) Know What They Know, section 4.
 
     Examples
     --------

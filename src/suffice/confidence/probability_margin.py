@@ -25,7 +25,7 @@ def score(top_logprobs: Sequence[Sequence[float]] | None) -> Reading:
     References
     ----------
     Schwartz et al. (2020), The Right Tool for the Job; Ramirez et al. (2024), Optimising Calls to Large
-    Language Models with Uncertainty-Based Two-Tier Selection, section 3 (margin sampling).
+    Language Models with Uncertainty-Based Two-Tier Selection (margin sampling).
 
     Examples
     --------
@@ -46,7 +46,7 @@ def targ(top_logprobs: Sequence[Sequence[float]] | None, *, beta: float = 1.0) -
 
     References
     ----------
-    TARG (2025), Training-Free Adaptive Retrieval Gating, section 3 (margin).
+    TARG (2025), Training-Free Adaptive Retrieval Gating (margin).
     """
     rows = alternatives(top_logprobs)
     if isinstance(rows, Unavailable):

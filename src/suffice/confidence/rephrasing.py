@@ -28,8 +28,7 @@ def score(answers: Answers, *, answer: Hashable | None = None) -> Reading:
 
     References
     ----------
-    Gao et al. (2024), SPUQ: Perturbation-Based Uncertainty Quantification, section 3; Ding et al. (2024),
-    Rowen, section 3.2.
+    Gao et al. (2024), SPUQ: Perturbation-Based Uncertainty Quantification; Ding et al. (2024), Rowen.
 
     Examples
     --------

@@ -36,7 +36,7 @@ def score(
 
     References
     ----------
-    Qiu & Miikkulainen (2024), Semantic Density, section 3, equations 5 and 6.
+    Qiu & Miikkulainen (2024), Semantic Density: Uncertainty Quantification for Large Language Models.
 
     Examples
     --------

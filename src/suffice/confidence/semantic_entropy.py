@@ -58,7 +58,7 @@ def rao(clusters: ArrayLike, mean_logprobs: Sequence[float] | FloatArray | None)
 
     References
     ----------
-    Farquhar et al. (2024), Methods, equation 5 (Rao-Blackwellised), as their code computes it.
+    Farquhar et al. (2024), Methods (Rao-Blackwellised), as their code computes it.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def kuhn(clusters: ArrayLike, log_likelihoods: Sequence[float] | FloatArray | No
 
     References
     ----------
-    Kuhn et al. (2023), Semantic Uncertainty, equation 4, as lm-polygraph computes it.
+    Kuhn et al. (2023), Semantic Uncertainty, as lm-polygraph computes it.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def naive(mean_logprobs: Sequence[float] | FloatArray | None) -> Reading:
 
     References
     ----------
-    Malinin & Gales (2021), equation 7.
+    Malinin & Gales (2021), Uncertainty Estimation in Autoregressive Structured Prediction.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def score(
 
     References
     ----------
-    Duan et al. (2024), Shifting Attention to Relevance, section 4.2, equations 6 to 8.
+    Duan et al. (2024), Shifting Attention to Relevance, section 4 (sentence level).
 
     Examples
     --------

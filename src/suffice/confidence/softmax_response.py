@@ -19,8 +19,8 @@ def score(probabilities: ArrayLike) -> Reading:
 
     References
     ----------
-    Hendrycks & Gimpel (2017), A Baseline for Detecting Misclassified and Out-of-Distribution Examples,
-    section 3; Geifman & El-Yaniv (2017), Selective Classification, section 4 (softmax response).
+    Hendrycks & Gimpel (2017), A Baseline for Detecting Misclassified and Out-of-Distribution Examples;
+    Geifman & El-Yaniv (2017), Selective Classification (softmax response).
 
     Examples
     --------

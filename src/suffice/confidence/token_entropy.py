@@ -28,7 +28,7 @@ def score(
 
     References
     ----------
-    Malinin & Gales (2021), section 3; Manakul et al. (2023), SelfCheckGPT, section 4 (mean and max of H).
+    Malinin & Gales (2021); Manakul et al. (2023), SelfCheckGPT (mean and max of H).
     Renormalised over the k returned as uqlm does.
 
     Examples

@@ -32,7 +32,7 @@ def features(logprobs: Sequence[float] | FloatArray | None) -> FloatArray | Unav
 
     References
     ----------
-    Gupta et al. (2024), Language Model Cascades: Token-Level Uncertainty and Beyond, sections 3.3 and 4.
+    Gupta et al. (2024), Language Model Cascades: Token-Level Uncertainty and Beyond.
 
     Examples
     --------

@@ -27,7 +27,7 @@ def score(logprobs: Sequence[float] | FloatArray | None, similarity_without: Arr
 
     References
     ----------
-    Duan et al. (2024), Shifting Attention to Relevance, section 4.1, equations 3 to 5.
+    Duan et al. (2024), Shifting Attention to Relevance, section 4 (token level).
 
     Examples
     --------

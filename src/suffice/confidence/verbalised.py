@@ -65,7 +65,7 @@ def score(reply: str, *, scale: float = 10) -> Reading:
 
     References
     ----------
-    Tian et al. (2023), Just Ask for Calibration, section 2; Xiong et al. (2024), Can LLMs Express Their
+    Tian et al. (2023), Just Ask for Calibration; Xiong et al. (2024), Can LLMs Express Their
     Uncertainty?, section 3.
 
     Examples
@@ -141,7 +141,7 @@ def top_k(guessed: Sequence[Guess]) -> Reading:
 
     References
     ----------
-    Tian et al. (2023), Just Ask for Calibration, section 2 (verbalised 1S top-k).
+    Tian et al. (2023), Just Ask for Calibration (verbalised 1S top-k).
 
     Examples
     --------

@@ -28,7 +28,7 @@ _NO_FAULT = re.compile(
 _RIGHT = re.compile(r"\b(?:correct|right|true|valid|ok|okay|supports?|supported|yes)\b", re.IGNORECASE)
 
 _FAILED, _UNKNOWN = 1.0, 0.3
-"""Weights of a failed and of an unsure step (lambda_-1 and lambda_0 of the paper)."""
+"""Weights of a failed and of an unsure step in the exponent."""
 
 
 def parse(check: str) -> tuple[int, ...]:
@@ -59,8 +59,8 @@ def score(verdicts: tuple[int, ...]) -> Reading:
 
     References
     ----------
-    Miao et al. (2024), SelfCheck: Using LLMs to Zero-Shot Check Their Own Step-by-Step Reasoning, section
-    3.2.
+    After Miao et al. (2024), SelfCheck: Using LLMs to Zero-Shot Check Their Own Step-by-Step Reasoning; there a
+    step is also regenerated from what it rests on, here it is only judged.
 
     Examples
     --------

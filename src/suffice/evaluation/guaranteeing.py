@@ -14,8 +14,8 @@ from suffice.outcomes import Outcomes
 from suffice.protocols import Router
 from suffice.types import FloatArray
 
-GAIN_GRID: Final = tuple(round(1 - 0.0025 * step, 4) for step in range(1, 400))
-"""For `gain_scores`: cuts of the gain from -0.995 to 0.995 in steps of 0.005."""
+GAIN_GRID: Final = tuple(round(1 - 0.001 * step, 3) for step in range(1, 1000))
+"""For `gain_scores`: cuts of the gain from -0.998 to 0.998 in steps of 0.002."""
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,12 +90,14 @@ def certify(
         check_unseen(row_ids, training_ids, table.n)
     chosen = method_for(kind, table, method)
     shuffled = table.shuffled(seed)
-    kept = shuffled.kept(thresholds)
-    values = p_values(kind, shuffled, kept, epsilon, delta, chosen)
-    start = first_tested(kind.name, kept, epsilon, delta)
+    n_kept = shuffled.n_kept(thresholds)
+    _, first, place = np.unique(n_kept, return_index=True, return_inverse=True)
+    # thresholds between the same two scores keep the same rows: tested once
+    values = p_values(kind, shuffled, shuffled.kept(thresholds[first]), epsilon, delta, chosen)[place]
+    start = first_tested(kind.name, n_kept, epsilon, delta)
     n_passed = passed(values[start:], delta)
     last = start + n_passed - 1
-    at = kept[:, [last if n_passed else min(start, len(thresholds) - 1)]]
+    at = shuffled.kept(thresholds[[last if n_passed else start]])
     return Certificate(
         certified=n_passed > 0,
         promise=kind.name,
@@ -121,7 +123,7 @@ def passed(values: np.ndarray[Any, Any], delta: float) -> int:
     return int(failed[0]) if len(failed) else len(values)
 
 
-def first_tested(promise: str, kept: np.ndarray[Any, Any], epsilon: float, delta: float) -> int:
+def first_tested(promise: str, n_kept: np.ndarray[Any, Any], epsilon: float, delta: float) -> int:
     """Where the sequence starts: of `selective`, at the first threshold that keeps rows enough.
 
     Enough to pass at half the error that is allowed; where none keeps so many, enough to pass without any.
@@ -129,7 +131,6 @@ def first_tested(promise: str, kept: np.ndarray[Any, Any], epsilon: float, delta
     """
     if promise != "selective":
         return 0
-    n_kept = kept.sum(axis=0)
     least = rows_without_loss(epsilon, delta)
     for wanted in (rows_at_rate(epsilon / 2, epsilon, delta) or least, least):
         if (n_kept >= wanted).any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from suffice.calibration.checks import FloatArray, numbers, same_length
 from suffice.calibration.guarantee.betting import betting_p_values
@@ -67,6 +67,11 @@ class Table:
     def kept(self, grid: FloatArray) -> FloatArray:
         """(n, m): 1 where the cheap model answers."""
         return (self.score[:, None] >= grid).astype(np.float64)
+
+    def n_kept(self, grid: FloatArray) -> NDArray[np.intp]:
+        """(m,): how many rows that is."""
+        found: NDArray[np.intp] = self.n - np.searchsorted(np.sort(self.score), grid, side="left")
+        return found
 
     def sha256(self) -> str:
         """Of the rows, as float64, in the order given."""

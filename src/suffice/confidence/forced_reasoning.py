@@ -59,8 +59,8 @@ def score(verdicts: tuple[int, ...]) -> Reading:
 
     References
     ----------
-    After Miao et al. (2024), SelfCheck: Using LLMs to Zero-Shot Check Their Own Step-by-Step Reasoning; there a
-    step is also regenerated from what it rests on, here it is only judged.
+    After Miao et al. (2024), SelfCheck: Using LLMs to Zero-Shot Check Their Own Step-by-Step Reasoning; there
+    a step is also regenerated from what it rests on, here it is only judged.
 
     Examples
     --------

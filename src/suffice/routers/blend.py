@@ -55,7 +55,8 @@ class Blend(BaseRouter):
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         rows = self._feature_embedder().features([query.text for query in queries])
         near, words = self.knn_.scores_of_features(rows), self.ridge_.scores_of_features(rows)
-        return np.asarray(self.share * words + (1 - self.share) * near)
+        blended = np.asarray(self.share * words + (1 - self.share) * near)
+        return self.ridge_.familiarity_.near_means(blended, self.ridge_.means_, rows)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         parts = (self.knn_.explain(query), self.ridge_.explain(query))

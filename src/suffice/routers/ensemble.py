@@ -67,13 +67,19 @@ class Ensemble(BaseRouter):
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         embedder, texts = self._feature_embedder(), [query.text for query in queries]
-        words = embedder.features(texts, "words")
-        total = self.members_[_WORDS].scores_of_features(words)
+        words, first = embedder.features(texts, "words"), self._first()
+        total = first.scores_of_features(words)
         total += self.members_[_NEAR].scores_of_features(words)
         if _LETTERS in self.members_:
             total += self.members_[_LETTERS].scores_of_features(embedder.features(texts, "characters"))
         total /= len(self.members_)
-        return total
+        return first.familiarity_.near_means(total, first.means_, words)
+
+    def _first(self) -> Ridge:
+        """On words: it knows how familiar a query is."""
+        first = self.members_[_WORDS]
+        assert isinstance(first, Ridge)
+        return first
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         found = {role: member.explain(query) for role, member in self.members_.items()}

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suffice.protocols import FeatureEmbedder
+from suffice.routers.artefact import Arrays
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import Familiarity
 from suffice.routers.sparse import SparseMatrix
 from suffice.routers.tfidf import Places, Vocabulary
 from suffice.types import SparseFeatures
@@ -31,14 +33,17 @@ _MAX_COLUMNS: Final = 1 << 15
 class Lsa:
     """Sparse rows to dense unit rows."""
 
-    def __init__(self, columns: NDArray[np.int32], components: NDArray[np.float32]) -> None:
+    def __init__(
+        self, columns: NDArray[np.int32], components: NDArray[np.float32], familiarity: Familiarity
+    ) -> None:
         """
         Parameters
         ----------
         columns : (V,), ascending: columns of the embedder's features
         components : (V, d): what one unit of a column adds, its term weight included
+        familiarity : of the texts that it was learnt from
         """
-        self.columns = columns
+        self.columns, self.familiarity = columns, familiarity
         self._components = np.vstack((components, np.zeros_like(components, shape=components.shape[1])))
         self._places = Places(columns)
 
@@ -57,7 +62,32 @@ class Lsa:
         directions = _right_singular_vectors(matrix, dimensions, seed)
         components = np.zeros((len(vocabulary.columns), dimensions), np.float32)
         components[:, : len(directions)] = directions.T * vocabulary.idf[:, None]
-        return cls(vocabulary.columns, components)
+        return cls(vocabulary.columns, components, Familiarity.learn(vocabulary, rows))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Arrays for a router's artefact."""
+        return {
+            "lsa_columns": self.columns,
+            "lsa_components": self.components,
+            "lsa_idf": self.familiarity.idf,
+            "familiarity": self.familiarity.state(),
+        }
+
+    @classmethod
+    def restore(cls, arrays: Arrays, width: int | None = None) -> Self:
+        """The reverse of `state`, for so many dimensions or any.
+
+        Raises
+        ------
+        ArtefactError
+            If the arrays are not as `state` writes them.
+        """
+        columns = arrays.take("lsa_columns", "i", (None,))
+        components = arrays.take("lsa_components", "f", (len(columns), width))
+        idf = np.zeros(len(columns), np.float32)  # of an artefact older than familiarity
+        if arrays.has("familiarity"):
+            idf = arrays.take("lsa_idf", "f", columns.shape)
+        return cls(columns, components, Familiarity.restore(arrays, columns, idf))
 
     @classmethod
     def of_texts(

@@ -144,7 +144,7 @@ class Ridge(BaseRouter):
             "idf": self.vocabulary_.idf,
             "weights": self.weights_,
             "means": self.means_,
-            "familiarity": self.familiarity_.tail,
+            "familiarity": self.familiarity_.state(),
         }
         return arrays, {"penalties": self.penalties_, "slopes": self.slopes_}
 

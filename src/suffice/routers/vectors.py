@@ -71,9 +71,7 @@ class TextVectors:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Arrays for a router's artefact; none without a projection."""
-        if self.lsa is None:
-            return {}
-        return {"lsa_columns": self.lsa.columns, "lsa_components": self.lsa.components}
+        return {} if self.lsa is None else self.lsa.state()
 
     @classmethod
     def restore(cls, arrays: Arrays, embedder: Embedder) -> TextVectors:
@@ -90,5 +88,4 @@ class TextVectors:
             return cls(embedder, None)
         if not has_features(embedder):
             raise ConfigError(f"the projection needs sparse features, which {embedder.name!r} does not have")
-        columns = arrays.take("lsa_columns", "i", (None,))
-        return cls(embedder, Lsa(columns, arrays.take("lsa_components", "f", (len(columns), None))))
+        return cls(embedder, Lsa.restore(arrays))

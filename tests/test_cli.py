@@ -357,3 +357,9 @@ class TestDoctor:
 
 def test_the_version(recorded: Commands) -> None:
     assert recorded("--version").out.startswith("suffice 0.")
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(recorded: Commands) -> None:
+    done = recorded("data", "build", "gsm8k", "--from", "runs.jsonl", "--out", "/proc/none/queries.jsonl")
+    assert done.code == 1
+    assert done.err.startswith("error: ")

@@ -209,6 +209,10 @@ class TestTrain:
         assert isinstance(run("train", "fixed", "--data", data, "--out", other).exception, ConfigError)
         assert isinstance(run("train", "fixed", "--data", data, "--out", data).exception, ConfigError)
 
+    def test_unknown_router_is_told_before_the_reading(self, tmp_path: Path) -> None:
+        found = run("train", "kn", "--data", tmp_path / "none.csv", "--out", tmp_path / "x")
+        assert str(found.exception).startswith("no router is called 'kn'; known: ")
+
     def test_unknown_parameter(self, data: Path, tmp_path: Path) -> None:
         found = run("train", "fixed", "--data", data, "--set", "colour=red", "--out", tmp_path / "r")
         assert isinstance(found.exception, ConfigError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suffice import policies
-from suffice.errors import ConfigError, DataError
+from suffice.errors import ConfigError, DataError, UnknownName
 from suffice.evaluation import VALUES_USD, Comparison, entrants, evaluate, evaluate_seeds
 from suffice.evaluation.baselines import baselines
 from suffice.evaluation.selection import select_models, select_pair
@@ -382,6 +383,13 @@ class TestHarness:
         assert "ridge" in found.by_all
         with pytest.raises(ConfigError, match="no router is named"):
             entrants([])
+        with pytest.raises(UnknownName, match="no router is called 'kn'"):
+            entrants(["knn", "kn"])
+
+    def test_errors_travel_between_processes(self) -> None:
+        for error in (UnknownName("router", "kn", ["knn"]), DataError("bad", file="a.csv", row=2)):
+            again = copy.copy(error)  # as pickle does
+            assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
     def test_nothing_to_learn_from(self) -> None:
         quality = np.ones((4, 3))

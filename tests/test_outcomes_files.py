@@ -39,6 +39,7 @@ BAD_TEXT = [
     ("narrow.csv", HEADER + "1,hi,a,1\n2,ho,a\n", r", row 2: expected 4 columns, found 3: '2,ho,a'"),
     ("wide.csv", HEADER + "1,hi,a,1,5\n", r", row 1: expected 4 columns, found 5"),
     ("column.csv", "query_id,query,score\n1,hi,1\n", r"column 'model': this required column is missing"),
+    ("alien.csv", "id,prompt,model,score\n1,hi,a,1\n", "the file has: id, prompt, model, score"),
     (
         "twice.csv",
         "query_id,query,model,score,score\n1,x,a,1,1\n",

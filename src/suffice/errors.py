@@ -59,11 +59,19 @@ class SufficeError(Exception):
     record_id: str | None = None
     """The record that the failed request left, where it left one."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, whatever its constructor takes: errors travel between processes."""
+        return _again, (type(self), self.args), self.__dict__
+
     def body(self) -> dict[str, Any]:
         """OpenAI's error object."""
         return {
             "error": {"message": str(self), "type": self.type, "param": self.param, "code": self.code},
         }
+
+
+def _again(kind: type[SufficeError], args: tuple[Any, ...]) -> SufficeError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigError(SufficeError):

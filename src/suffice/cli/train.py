@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,6 +61,7 @@ def _train(
     from suffice.routers.trained_on import write_trained_on
 
     _check_free(out)
+    routers.get(router)  # a misspelt name fails here, not after the reading
     params = {name: json_value(value) for name, value in pairs(settings, "--set").items()}
     outcomes = read_outcomes(data, where, arm, aggregate)
     if prices is not None:
@@ -87,6 +89,9 @@ def _check_free(out: Path) -> None:
     """Only an empty place or another trained router may be written over."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: give a directory")
+    nearest = next(one for one in (out, *out.absolute().parents) if one.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {out}: {nearest} may not be written to")
     if out.is_dir() and any(out.iterdir()) and not (out / "router.json").is_file():
         raise ConfigError(
             f"--out {out} holds other things than a trained router, which would be mixed up with it: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import re
 from collections.abc import Sequence
@@ -33,8 +34,13 @@ def entrants(names: Sequence[str]) -> Entrants:
     ------
     ConfigError
         If no router is named.
+    UnknownName
+        If one is named that does not exist.
     """
     named = [name for name in names if name != ALL]
+    for name in named:
+        with contextlib.suppress(ImportError):  # told by the trial, with the reason
+            registry.get(name)
     found, skipped = list(named), {}
     for name in registry.available() if ALL in names else ():
         why = None if name in named else why_not(name)

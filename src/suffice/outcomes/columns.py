@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from suffice.errors import DataError
@@ -53,31 +53,31 @@ SLACK: Final = 0.05
 moved to the bound, and the log says so. Anything further out is another scale, and an error."""
 
 
-def canonical(
-    table: Any, *, file: str, first_row: int, required: Collection[str] = (), filled: Collection[str] = ()
-) -> Any:
+def check_there(names: Sequence[str], needed: Collection[str], file: str) -> None:
+    """Raise a DataError where a column is missing, with all that the file has."""
+    for name in needed:
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise DataError(
+                f"this required column is missing; the file has: {listed}", file=file, column=name
+            )
+
+
+def canonical(table: Any, *, file: str, first_row: int, filled: Collection[str] = ()) -> Any:
     """The same rows with known columns in one type each: text, float64 or int64.
 
     Parameters
     ----------
     table : pyarrow.Table
     file, first_row : for complaints; the number of the table's first row in its file
-    required : columns that must exist
-    filled : required columns in which no row may be empty
+    filled : columns in which no row may be empty
 
     Raises
     ------
     DataError
-        For a missing column or value, a value that is no number, and one outside its bounds.
+        For a missing value, a value that is no number, and one outside its bounds.
     """
-    names = table.column_names
-    for name in (*required, *filled):
-        if name not in names:
-            listed = ", ".join(names) or "none"
-            raise DataError(
-                f"this required column is missing; the file has: {listed}", file=file, column=name
-            )
-    for index, name in enumerate(names):
+    for index, name in enumerate(table.column_names):
         where = _Place(file, first_row, name)
         column = table.column(index)
         if name in TEXT:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from suffice.errors import DataError
-from suffice.outcomes.columns import canonical
+from suffice.outcomes.columns import canonical, check_there
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -87,7 +87,7 @@ def batches(
     kind = format_of(path)
     try:
         if kind == ".parquet":
-            tables = _parquet(path, keep, batch_rows)
+            tables = _parquet(path, (*required, *filled), keep, batch_rows)
         elif kind == ".csv":
             from suffice.outcomes.csvfiles import csv_tables
 
@@ -98,8 +98,9 @@ def batches(
             tables = json_tables(path)
         row = 1
         for table in tables:
+            check_there(table.column_names, (*required, *filled), path)
             wanted = [name for name in table.column_names if keep is None or name in keep]
-            yield canonical(table.select(wanted), file=path, first_row=row, required=required, filled=filled)
+            yield canonical(table.select(wanted), file=path, first_row=row, filled=filled)
             row += table.num_rows
     except (pa.ArrowException, OSError, EOFError, ValueError) as error:
         raise DataError(f"cannot be read as {kind[1:]}: {_one_line(error)}", file=path) from error
@@ -110,7 +111,9 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 300 else text[:300] + "…"
 
 
-def _parquet(path: str, keep: Collection[str] | None, batch_rows: int) -> Iterator[Any]:
+def _parquet(
+    path: str, needed: Collection[str], keep: Collection[str] | None, batch_rows: int
+) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,6 +122,7 @@ def _parquet(path: str, keep: Collection[str] | None, batch_rows: int) -> Iterat
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
             raise DataError("this column occurs twice; rename one", file=path, column=repeated)
+        check_there(names, needed, path)
         columns = None if keep is None else [name for name in names if name in keep]
         schema = file.schema_arrow if columns is None else pa.schema(map(file.schema_arrow.field, columns))
         is_empty = True

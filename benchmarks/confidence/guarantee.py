@@ -6,9 +6,9 @@ Scores are Beta(2, 1.5), the cheap model is right with that probability, the str
 where the cheap one is right and g0 where it is wrong. g0 and g1 are solved for the two facts that are known
 of the setting to be reproduced: with the true risks known, at most 28 % of calls can go to the cheap model
 under a mean drop of 0.02, and 20 % under regressions of 0.02. (g0 from the second: the mean of (1 - s) g0
-over the surest 20 % of scores, times 0.2, is 0.02; then g1 from the first.) Share and true risk of a threshold
-are read off the law, not off a sample. Every method has the same rows in every repeat, the grid 0.98 down to
-0.02 by 0.02, epsilon 0.02, delta 0.10.
+over the surest 20 % of scores, times 0.2, is 0.02; then g1 from the first.) Share and true risk of a
+threshold are read off the law, not off a sample. Every method has the same rows in every repeat, the grid
+0.98 down to 0.02 by 0.02, epsilon 0.02, delta 0.10.
 
 naive       the lowest threshold whose mean drop on the calibration rows is at most epsilon
 hoeffding   Hoeffding-Bentkus on (D + 1) / 2

@@ -5,8 +5,8 @@
 A router is trained on a part of the file; the rest is the pool. 200 times a calibration set of 1,000 rows is
 drawn from the pool with replacement, a threshold certified on it (mean drop at most 0.02, delta 0.1) and its
 true drop read off the whole pool; beside it the naive threshold, the lowest whose drop on the same rows is
-at most 0.02. "Share" is that of calls that the strong model is spared, on the pool; "attainable" is what could
-be spared if the pool's drops were known.
+at most 0.02. "Share" is that of calls that the strong model is spared, on the pool; "attainable" is what
+could be spared if the pool's drops were known.
 
 The chain: three models of ZeroEval, the dearest the reference. Its thresholds are fixed before any answer of
 the calibration rows is known: cuts of the router's gains on the pool at which 0, 2, ..., 100 % of queries
@@ -62,8 +62,9 @@ def two_models(path: Path, router: str, n_train: int, seed: int) -> None:
             found[name].append((float((kept * drop).mean()) > EPSILON, float(kept.mean())))
     attainable = (np.flatnonzero(best <= EPSILON).max(initial=-1) + 1) / len(drop)
     print(
-        f"{path.stem}: {router} trained on {train.n_queries:,}, pool {pool.n_queries:,}, mean drop of the "
-        f"weak model {drop.mean():.3f}; attainable share {attainable:.3f}, at random {EPSILON / drop.mean():.3f}"
+        f"{path.stem}: {router} trained on {train.n_queries:,}, pool {pool.n_queries:,}; mean drop of the "
+        f"weak model {drop.mean():.3f}; attainable share {attainable:.3f}, "
+        f"at random {EPSILON / drop.mean():.3f}"
     )
     _show(found, n_none)
 
@@ -130,8 +131,8 @@ def chain(path: Path, router: str, seed: int) -> None:
     held = np.flatnonzero(drop.mean(axis=0) <= EPSILON)
     print(
         f"{path.stem}: {' -> '.join(CHAIN)}; {router} trained on {train.n_queries:,}, "
-        f"pool {pool.n_queries:,}; quality {', '.join(f'{mean:.3f}' for mean in pool.quality.mean(axis=0))}; attainable saving "
-        f"{1 - paid[:, held].mean(axis=0).min() / full:.3f} (share = saving of cost)"
+        f"pool {pool.n_queries:,}; quality {', '.join(f'{mean:.3f}' for mean in pool.quality.mean(axis=0))}; "
+        f"attainable saving {1 - paid[:, held].mean(axis=0).min() / full:.3f} (share = saving of cost)"
     )
     _show(found, n_none)
 

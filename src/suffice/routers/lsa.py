@@ -18,7 +18,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.draws import text_draws
 from suffice.routers.familiarity import Familiarity
 from suffice.routers.sparse import SparseMatrix
-from suffice.routers.tfidf import Places, Vocabulary
+from suffice.routers.tfidf import Vocabulary
 from suffice.types import SparseFeatures
 
 _OVERSAMPLING: Final = 10
@@ -45,7 +45,7 @@ class Lsa:
         """
         self.columns, self.familiarity = columns, familiarity
         self._components = np.vstack((components, np.zeros_like(components, shape=components.shape[1])))
-        self._places = Places(columns)
+        self._places = familiarity.vocabulary.places
 
     @property
     def components(self) -> NDArray[np.float32]:
@@ -69,7 +69,7 @@ class Lsa:
         return {
             "lsa_columns": self.columns,
             "lsa_components": self.components,
-            "lsa_idf": self.familiarity.idf,
+            "lsa_idf": self.familiarity.vocabulary.idf,
             "familiarity": self.familiarity.state(),
         }
 
@@ -87,7 +87,7 @@ class Lsa:
         idf = np.zeros(len(columns), np.float32)  # of an artefact older than familiarity
         if arrays.has("familiarity"):
             idf = arrays.take("lsa_idf", "f", columns.shape)
-        return cls(columns, components, Familiarity.restore(arrays, columns, idf))
+        return cls(columns, components, Familiarity.restore(arrays, Vocabulary(columns, idf)))
 
     @classmethod
     def of_texts(

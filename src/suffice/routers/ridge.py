@@ -153,7 +153,7 @@ class Ridge(BaseRouter):
         self._feature_embedder()
         columns = arrays.take("columns", "i", (None,))
         self.vocabulary_ = Vocabulary(columns, arrays.take("idf", "f", columns.shape))
-        self.familiarity_ = Familiarity.restore(arrays, columns, self.vocabulary_.idf)
+        self.familiarity_ = Familiarity.restore(arrays, self.vocabulary_)
         n_arms = len(self.arms_)
         self._keep(arrays.take("weights", "f", (len(columns), n_arms)))
         self.means_ = arrays.take("means", "f", (n_arms,), finite=False)

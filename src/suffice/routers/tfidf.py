@@ -55,7 +55,7 @@ class Vocabulary:
         """
         self.columns = columns
         self._idf = np.append(idf, np.float32(0))  # the last is that of columns not kept
-        self._places = Places(columns)
+        self.places = Places(columns)
 
     @property
     def idf(self) -> NDArray[np.float32]:
@@ -79,10 +79,14 @@ class Vocabulary:
         idf = np.log((1 + rows.n_rows) / (1 + counts)) + 1
         return cls(columns.astype(np.int32), idf.astype(np.float32))
 
+    def look_up(self, rows: SparseFeatures) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """(n_entries,) each: places and idf, of columns not kept V and 0."""
+        places = self.places.of(rows.indices)
+        return places, self._idf.take(places)
+
     def weigh_one(self, row: SparseFeatures) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """`weigh` for a decision: places and values, of columns not kept V and 0."""
-        places = self._places.of(row.indices)
-        values = self._idf.take(places)
+        places, values = self.look_up(row)
         values *= 1 / (math.sqrt(values.dot(values)) or 1)
         return places, values
 
@@ -91,8 +95,8 @@ class Vocabulary:
 
         Presence counts, not frequency: over 14,000 exam questions it ranks two models better.
         """
-        places = self._places.of(rows.indices)
-        is_kept = places < self._places.unknown
+        places = self.places.of(rows.indices)
+        is_kept = places < self.places.unknown
         kept = places.compress(is_kept)
         values = self._idf.take(kept)
         indptr = _kept_starts(rows.indptr, is_kept)

@@ -30,6 +30,9 @@ models:
 """
 
 
+HOSTED = "models:\n  - {name: a, provider: openai, model: gpt-4o, api_key: KEY}\n"
+
+
 @pytest.fixture
 def suffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
     return Commands(tmp_path, monkeypatch, capsys)
@@ -299,6 +302,7 @@ class TestDoctor:
             (RECORDED + "pipelines: {x: {policy: {name: nonsense}}}\n", "policy x", "nonsense"),
             (RECORDED + "store: sqlite:///no/such/folder/s.db\n", "store", "not there"),
             (RECORDED + "store: mysql://x\n", "store", "names no store"),
+            (HOSTED.replace("KEY", "k, options: {sytem: x}"), "model a", "unknown options sytem"),
         ],
     )
     def test_what_is_wrong_fails_with_a_remedy(

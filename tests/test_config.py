@@ -84,7 +84,15 @@ def test_the_key_is_kept_out_of_sight() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "key", "said"),
     [
-        ("models: []\nrooter: {}\n", 2, "rooter", "unknown key"),
+        ("models: []\nrooter: {}\n", 2, "rooter", "unknown key (did you mean router?)"),
+        ("models: []\nzzz: {}\n", 2, "zzz", "unknown key; `suffice"),
+        ("rules:\n  - when: {keyword: [a]}\n", 2, "rules[0].when.keyword", "did you mean keywords"),
+        (
+            "models:\n  - name: a\n    provider: b\n    capabilities: [json, tool]\n",
+            4,
+            "models[0].capabilities",
+            "'tool' is no capability; known: tools",
+        ),
         ("models:\n  - name: a\n    provider: b\n    modle: c\n", 4, "models[0].modle", "unknown key"),
         ("gateway:\n  port: eight\n", 2, "gateway.port", "Expected `int`"),
         ("gateway:\n  retries: true\n", 2, "gateway.retries", "Expected `int`"),

@@ -213,7 +213,7 @@ def test_a_missing_or_broken_file_is_unavailable(tmp_path: Path) -> None:
         ({"threads": -1}, "threads = -1"),
         ({"context": "big"}, "context = 'big'"),
         ({"max_tokens": 0}, "max_tokens = 0"),
-        ({"sytem": "typo"}, "unknown sytem"),
+        ({"sytem": "typo"}, "unknown options sytem"),
         ({"path": 3}, "path and system are text"),
     ],
 )
@@ -225,3 +225,11 @@ def test_bad_settings_are_named(extra: dict[str, Any], message: str) -> None:
 def test_the_file_of_a_pulled_model_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUFFICE_HOME", str(tmp_path))
     assert _make().server.settings.path == tmp_path / "models" / "small.gguf"
+
+
+def test_images_go_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    settings = ProviderSettings(extra={"path": str(tmp_path / "a.gguf")})
+    candidate = LocalModel.from_config(Candidate(name="a", provider="local", model="a"), settings).candidate
+    assert candidate.allows("tools")
+    assert not candidate.allows("vision")

@@ -127,7 +127,7 @@ def test_pace_one_takes_the_recorded_time(recording: Path) -> None:
     ("extra", "message"),
     [
         ({"pace": -1}, "pace = -1"),
-        ({"speed": 1}, "unknown speed"),
+        ({"speed": 1}, "unknown options speed"),
         ({"path": "none.parquet"}, "no recording"),
     ],
 )

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,10 @@ import msgspec
 from msgspec import Meta
 
 from suffice import _yaml
+from suffice.catalogue.rows import CAPABILITIES
 from suffice.errors import ConfigError
 from suffice.providers.base import ProviderSettings, Secret
-from suffice.routers.ruleset import Rule
+from suffice.routers.ruleset import Condition, Rule
 from suffice.types import Price
 
 DEFAULT_FILE = "suffice.yaml"
@@ -260,12 +262,17 @@ def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Pat
     assert match is not None
     what, path = match.group("what"), match.group("path") or "$"
     if unknown := _UNKNOWN.search(what):
-        path, what = (
-            f"{path}.{unknown.group(1)}",
-            "unknown key; `suffice init --schema` lists those there are",
-        )
+        path, what = f"{path}.{unknown.group(1)}", _unknown_key(unknown.group(1))
     path = _spelled_out(path, lines)
     return ConfigError(what, file=str(file), line=lines.get(path), key=path.removeprefix("$").lstrip("."))
+
+
+def _unknown_key(name: str) -> str:
+    sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition)
+    known = {key for section in sections for key in section.__struct_fields__}
+    near = get_close_matches(name, sorted(known), 1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return f"unknown key{meant}; `suffice init --schema` lists those there are"
 
 
 def _spelled_out(path: str, lines: Mapping[str, int]) -> str:
@@ -293,6 +300,14 @@ def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
                 key=f"models[{index}].name",
             )
         seen.add(model.name)
+        for place, name in enumerate(model.capabilities or ()):
+            if name not in CAPABILITIES.values():
+                raise ConfigError(
+                    f"{name!r} is no capability; known: {', '.join(CAPABILITIES.values())}",
+                    file=str(file),
+                    line=lines.get(f"{at}.capabilities[{place}]"),
+                    key=f"models[{index}].capabilities",
+                )
         for name in _PRICE_KEYS:
             value = getattr(model, name)
             if value is not None and not 0 <= value < float("inf"):

@@ -175,12 +175,16 @@ class Pipeline:
 
     def _unscored_only(self, query: Query, others: Sequence[str]) -> Decision:
         if not others:
-            needs = ", ".join(sorted(query.needs)) or "the length of the prompt"
             matched = () if self._rules is None else self._rules.allowed(query, self.arms)[1]
-            rules = f"; rules that hold: {', '.join(matched)}" if matched else ""
+            limits = {
+                "it needs": sorted(query.needs),
+                "allowed": query.constraints.models,
+                "rules that hold": matched,
+            }
+            why = [f"{what}: {', '.join(names)}" for what, names in limits.items() if names]
             raise InvalidRequest(
-                f"no candidate of the panel can serve this request ({needs}; allowed: "
-                f"{', '.join(query.constraints.models) or 'all'}{rules})"
+                "no candidate of the panel can serve this request "
+                f"({'; '.join(why) or 'the prompt is too long'})"
             )
         return self._decision(
             ranking=tuple(others), eligible=tuple(others), reason="only candidates unknown to the router can"

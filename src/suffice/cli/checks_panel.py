@@ -9,12 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from suffice import build, embedders, policies, providers, routers
 from suffice.cli.checks import Finding
 from suffice.config import Config, ModelConfig, RouterConfig
 from suffice.errors import SufficeError
+from suffice.providers.http import HttpClient
 from suffice.providers.model_files import model_file
 from suffice.providers.pull import KNOWN
+from suffice.registry import shown
 from suffice.types import Candidate, Options, Query
 
 NEED_KEYS: Final = {
@@ -61,6 +65,10 @@ def _model(config: Config, entry: ModelConfig, candidate: Candidate) -> Finding:
         problem = _local(config, entry)
         if problem is not None:
             return Finding(name=name, status="fail", detail=problem[0], remedy=problem[1])
+    try:
+        build.make_models(msgspec.structs.replace(config, models=[entry]), HttpClient())
+    except SufficeError as error:
+        return Finding(name=name, status="fail", detail=str(error), remedy="see docs/configuration.md")
     if not candidate.price.is_known and entry.provider != "recorded":
         remedy = "give input_usd_per_mtok and output_usd_per_mtok: an unknown price is never taken as 0"
         detail = f"{entry.provider} {candidate.model}: no price is known"
@@ -116,9 +124,7 @@ def check_routing(config: Config) -> Iterator[Finding]:
                 name=f"policy {name}", status="fail", detail=str(error), remedy="see docs/configuration.md"
             )
         else:
-            yield Finding(
-                name=f"policy {name}", status="ok", detail=f"{policy.name} {policy.params or ''}".strip()
-            )
+            yield Finding(name=f"policy {name}", status="ok", detail=f"{policy.name}: {shown(policy.params)}")
 
 
 def _router(pipeline: str, chosen: RouterConfig, config: Config, candidates: Sequence[Candidate]) -> Finding:

@@ -43,6 +43,11 @@ def number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
 
 
+def count(value: int | None) -> str:
+    """A whole number; "?" for unknown."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
 def saving(cost: Decimal | float | None, baseline: Decimal | float | None) -> float | None:
     """The share of the baseline that was not spent; negative where more was. None where unknown."""
     if cost is None or baseline is None or not baseline:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.cli.base import console, notes, print_json
-from suffice.cli.formats import decision_table, number, seconds, usd
+from suffice.cli.formats import count, decision_table, number, seconds, usd
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import SinceOption, StoreOption, opened, since
 from suffice.errors import NotFound
@@ -102,7 +102,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
             f"{usd(record.baseline_usd)} with {record.decision.baseline}" * bool(record.baseline_usd),
         ),
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
-        ("tokens", f"{record.usage.prompt_tokens} in, {record.usage.completion_tokens} out"),
+        ("tokens", f"{count(record.usage.prompt_tokens)} in, {count(record.usage.completion_tokens)} out"),
         ("confidence", f"{number(record.confidence)} (uncalibrated)" * (record.confidence is not None)),
         ("status", str(record.status)),
         ("error", record.error or ""),

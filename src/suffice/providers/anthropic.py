@@ -32,6 +32,8 @@ class AnthropicModel(RemoteModel):
     the client gives none; `extra.max_tokens` sets another default.
     """
 
+    known_options = frozenset({"max_tokens"})
+
     def __init__(
         self, candidate: Candidate, settings: ProviderSettings, http: HttpClient, *, target: Target
     ) -> None:

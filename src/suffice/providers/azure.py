@@ -19,6 +19,8 @@ class AzureModel(OpenAIModel):
     version-free address and is used as it stands.
     """
 
+    known_options = frozenset({"api_version"})
+
     @classmethod
     def _url(cls, candidate: Candidate, settings: ProviderSettings) -> str:
         if settings.base_url is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
+
+from suffice.errors import ConfigError
 
 if TYPE_CHECKING:
     from suffice.protocols import Model
@@ -58,6 +60,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Sent with every call."""
     extra: Mapping[str, Any] = {}
     """What only one provider knows, such as Azure's `api_version`."""
+
+
+def check_options(candidate: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise a ConfigError for options that the provider does not know: they would do nothing."""
+    if unknown := sorted(set(given) - set(known)):
+        names = f"known: {', '.join(sorted(known))}" if known else "it takes none"
+        raise ConfigError(f"{candidate}: unknown options {', '.join(unknown)}; {names}")
 
 
 class Provider(Protocol):

@@ -26,7 +26,7 @@ from suffice.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from suffice.providers.base import ProviderSettings
+from suffice.providers.base import ProviderSettings, check_options
 from suffice.providers.llama import Delta, LlamaServer, LlamaSettings, shared_server
 from suffice.providers.llama_call import Call
 from suffice.providers.llama_reply import Reply, has_content, token_logprobs, usage_of
@@ -58,6 +58,8 @@ PASSED: Final = frozenset(
 """Request fields that llama.cpp is given. Others are left out: some of its own change the server."""
 
 _OURS: Final = frozenset({"path", "threads", "context", "system", "max_tokens"})
+_CAN: Final = frozenset({"tools", "json", "logprobs", "streaming"})
+"""Not images: those go to another candidate."""
 
 
 class LocalModel:
@@ -104,10 +106,7 @@ class LocalModel:
         if find_spec("xllamacpp") is None:
             raise MissingDependency("xllamacpp", "local", "a local model")
         extra = dict(settings.extra)
-        if unknown := sorted(set(extra) - _OURS):
-            raise ConfigError(
-                f"{candidate.name}: unknown {', '.join(unknown)}; known: {', '.join(sorted(_OURS))}"
-            )
+        check_options(candidate.name, extra, _OURS)
         path = extra.get("path")
         system = extra.get("system")
         if not isinstance(path, str | Path | None) or not isinstance(system, str | None):
@@ -123,6 +122,8 @@ class LocalModel:
                 candidate.name,
                 llama.path,
             )
+        if not candidate.capabilities:
+            candidate = msgspec.structs.replace(candidate, capabilities=_CAN)
         limit = _whole(extra, "max_tokens", candidate.max_output_tokens or 512, 1, candidate.name)
         timeout_s = settings.timeout_s
         return cls(candidate, shared_server(llama), system=system, max_tokens=limit, timeout_s=timeout_s)

@@ -21,7 +21,7 @@ import msgspec
 
 from suffice.errors import ConfigError, ProviderRejected
 from suffice.outcomes import Runs
-from suffice.providers.base import ProviderSettings
+from suffice.providers.base import ProviderSettings, check_options
 from suffice.types import Answer, Candidate, Chunk, Options, Query, TokenLogprob, Usage
 
 PANEL: Final = "panel"
@@ -74,8 +74,7 @@ class RecordedModel:
             If a value is unknown or out of range, or the recording has no such model.
         """
         extra = settings.extra
-        if unknown := sorted(set(extra) - _OURS):
-            raise ConfigError(f"{candidate.name}: unknown {', '.join(unknown)}; known: path, pace")
+        check_options(candidate.name, extra, _OURS)
         pace = extra.get("pace", 0.0)
         if isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 <= pace <= 100:
             raise ConfigError(f"{candidate.name}: pace = {pace!r}; wanted a number from 0 to 100")

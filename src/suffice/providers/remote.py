@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from suffice.errors import ProviderError, ProviderGarbage, ProviderRejected
-from suffice.providers.base import ProviderSettings, Secret
+from suffice.providers.base import ProviderSettings, Secret, check_options
 from suffice.providers.failures import failure, plain, quote
 from suffice.providers.frame import Frame
 from suffice.providers.http import HttpClient, Response, Stream
@@ -38,6 +38,9 @@ class EventReader(Protocol):
 class RemoteModel(ABC):
     """A candidate behind an HTTP API. A provider says how to write requests and read replies."""
 
+    known_options: ClassVar[frozenset[str]] = frozenset()
+    """Of `settings.extra`."""
+
     def __init__(
         self,
         candidate: Candidate,
@@ -47,6 +50,7 @@ class RemoteModel(ABC):
         target: Target,
         stream_target: Target | None = None,
     ) -> None:
+        check_options(candidate.name, settings.extra, self.known_options)
         self._candidate, self._http = candidate, http
         self._target, self._stream_target = target, stream_target or target
         if target.scheme == "https":

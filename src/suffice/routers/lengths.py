@@ -72,9 +72,12 @@ class LengthPredictor:
 
     def __init__(self, regression: LengthRegression) -> None:
         self._coefficients, self._lowest = regression.matrix()
+        self._knows_none = bool(np.isnan(self._coefficients).all())
 
     def __call__(self, n_bytes: FloatArray) -> FloatArray:
         """(n, K) for lengths (n,); NaN for an arm without data."""
+        if self._knows_none:
+            return np.full((len(n_bytes), len(self._lowest)), np.nan)
         return np.maximum(_columns(n_bytes) @ self._coefficients, self._lowest)
 
 

@@ -20,6 +20,7 @@ from suffice.evaluation.remembered import Remembered
 from suffice.evaluation.rewording import KINDS, reworded
 from suffice.evaluation.trials import Bench, Failed, Trial, Tried, run
 from suffice.evaluation.workers import Workers
+from suffice.metrics import aiq, upper_hull
 from suffice.outcomes import Outcomes
 from suffice.types import Query
 
@@ -121,6 +122,23 @@ class TestLeaveOut:
         for name, never_worse in found.never_worse.items():
             verdicts = {group.results[name].verdict for group in found.groups.values()}
             assert never_worse == ("worse" not in verdicts)
+
+    def test_the_zero_router_of_training_is_judged_beside_that_of_the_group(self, full: Comparison) -> None:
+        found = full.details.leave_out
+        assert found is not None
+        assert set(found.never_worse_than_trained) == {"ridge", "strongest"}
+        for name, group in found.groups.items():
+            k = int(name[-1])
+            train = table().select(rows=np.flatnonzero(np.arange(150) % 3 != k))
+            test = table(start=1000, seed=1).select(rows=np.flatnonzero(np.arange(150) % 3 == k))
+            cost, quality = np.array(COSTS), test.quality.mean(axis=0)
+            hull = upper_hull(cost, train.quality.mean(axis=0))
+            mixed = [row for row in range(3) if cost[row] in hull.costs]
+            span = np.sort(cost[[0, int(quality.argmax())]])
+            gap = aiq(cost, quality, *span) - aiq(cost[mixed], quality[mixed], *span)
+            for router, one in group.over_trained.items():
+                assert one.against == "trained zero router"
+                assert one.gain == pytest.approx(group.results[router].gain + gap, abs=1e-9)
 
     def test_rows(self) -> None:
         train = table(30)

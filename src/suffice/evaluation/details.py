@@ -117,6 +117,9 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     n_test: int
     zero_router_aiq: float | None
     results: dict[str, Significance]
+    """Against the zero router read on the group, which knows what is good there."""
+    over_trained: dict[str, Significance] = {}
+    """Against the single models that training would mix by lot; none without costs."""
 
 
 class LeaveOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +130,8 @@ class LeaveOut(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, LeftOut]
     never_worse: dict[str, bool]
     """By router: in no group significantly worse."""
+    never_worse_than_trained: dict[str, bool] = {}
+    """The same against the zero router of the training queries; none without costs."""
     skipped: dict[str, str]
     """Group or router -> why."""
 

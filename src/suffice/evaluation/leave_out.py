@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suffice.errors import DataError
 from suffice.evaluation.details import LeaveOut, LeftOut
@@ -14,10 +15,10 @@ from suffice.evaluation.ground import Ground
 from suffice.evaluation.significance import Resampled
 from suffice.evaluation.sweep import sweep
 from suffice.evaluation.trials import Failed, Trial, Tried
-from suffice.metrics import aiq
+from suffice.metrics import aiq, upper_hull
 from suffice.outcomes import Outcomes
 from suffice.outcomes.splitting import normalised
-from suffice.types import IntArray
+from suffice.types import FloatArray, IntArray
 
 _MIN_TEST: Final = 20
 """Fewer test queries say nothing about a group."""
@@ -104,14 +105,19 @@ def result(
         )
         for group in grouping.names
     }
-    never_worse = {
-        router: all(group.results[router].verdict != "worse" for group in groups.values())
-        for router in routers
-        if router not in skipped
-    }
+    judged = [router for router in routers if router not in skipped]
+    trained = [group.over_trained for group in groups.values() if group.over_trained]
     return LeaveOut(
-        by=grouping.by, groups=groups, never_worse=never_worse, skipped=grouping.too_small | skipped
+        by=grouping.by,
+        groups=groups,
+        never_worse=_never_worse([group.results for group in groups.values()], judged),
+        never_worse_than_trained=_never_worse(trained, judged) if trained else {},
+        skipped=grouping.too_small | skipped,
     )
+
+
+def _never_worse(groups: Sequence[Mapping[str, Significance]], routers: Sequence[str]) -> dict[str, bool]:
+    return {router: all(group[router].verdict != "worse" for group in groups) for router in routers}
 
 
 def _group(
@@ -128,21 +134,44 @@ def _group(
     costs = ground.costs_learnt_from(train, rows)
     span = truth.cost_range()
     resampled = Resampled(truth, n_resamples=n_resamples, seed=seed)
+    mixed = _trained_corners(train)
 
-    def gain(one: Tried) -> Significance:
+    def gain(one: Tried) -> tuple[Significance, Significance | None]:
         curve = sweep(truth, one.scores, costs)
         drawn = resampled.draw(curve)
-        paired = None
+        paired = trained = None
+        if drawn is not None and mixed is not None:
+            trained = resampled.over_mixture(curve, drawn, mixed, "trained zero router")
         if drawn is None and ground.pair is not None:
             paired = resampled.over_chance(one.scores, ground.pair)
-        return paired or resampled.primary(curve, drawn)
+        return paired or resampled.primary(curve, drawn), trained
 
+    gains = {router: gain(one) for router, one in tried.items()}
     return LeftOut(
         n_train=train.n_queries,
         n_test=len(rows),
         zero_router_aiq=None if span is None else aiq(truth.mean_cost, truth.mean_quality, *span),
-        results={router: gain(one) for router, one in tried.items()},
+        results={router: found for router, (found, _) in gains.items()},
+        over_trained={router: found for router, (_, found) in gains.items() if found is not None},
     )
+
+
+def _trained_corners(train: Outcomes) -> IntArray | None:
+    """The models at the corners of the hull of training means; None where costs are not known."""
+    quality, cost = (_known_means(table) for table in (train.quality, train.cost_usd))
+    if np.isnan(quality).any() or np.isnan(cost).any():
+        return None
+    hull = upper_hull(cost, quality)
+    corners = set(zip(hull.costs.tolist(), hull.qualities.tolist(), strict=True))
+    points = zip(cost.tolist(), quality.tolist(), strict=True)
+    return np.array([k for k, point in enumerate(points) if point in corners], np.intp)
+
+
+def _known_means(table: NDArray[Any]) -> FloatArray:
+    """(K,): NaN where nothing is known."""
+    is_known = ~np.isnan(table)
+    sums = np.where(is_known, table, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(is_known.any(axis=0), sums / np.maximum(is_known.sum(axis=0), 1), np.nan)
 
 
 def _groups(table: Outcomes, names: Mapping[str, str] | None) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

@@ -28,7 +28,7 @@ from suffice.metrics import (
     two_sided_p,
     upper_hull,
 )
-from suffice.types import FloatArray
+from suffice.types import FloatArray, IntArray
 
 
 class Drawn(NamedTuple):
@@ -79,6 +79,15 @@ class Resampled:
         assert span is not None
         gain = aiq(curve.cost_usd, curve.quality, *span) - aiq(truth.mean_cost, truth.mean_quality, *span)
         return judged("aiq", "zero router", gain, self.aiq(drawn) - self._zero_aiq)
+
+    def over_mixture(self, curve: Sweep, drawn: Drawn, models: IntArray, name: str) -> Significance:
+        """AIQ less that of these models alone, mixed by lot."""
+        truth, span = self.truth, self.truth.cost_range()
+        assert span is not None
+        mixed = Drawn(self._singles.qualities[:, models], self._singles.costs[:, models])
+        gain = aiq(curve.cost_usd, curve.quality, *span)
+        gain -= aiq(truth.mean_cost[models], truth.mean_quality[models], *span)
+        return judged("aiq", name, gain, self.aiq(drawn) - self.aiq(mixed))
 
     def over_best_single(self, curve: Sweep) -> Significance:
         """Quality where cost is no matter, less that of the best single model."""

@@ -71,17 +71,20 @@ def _leave_out(comparison: Comparison) -> Grid | None:
         return None
     routers = tuple(found.never_worse)
     rows = [
-        (group, f"{one.n_train:,}", f"{one.n_test:,}", *(_gain_of(one.results, name) for name in routers))
+        (group, f"{one.n_train:,}", f"{one.n_test:,}", read, *(_gain_of(gains, name) for name in routers))
         for group, one in found.groups.items()
+        for read, gains in (("test", one.results), ("training", one.over_trained))
+        if gains
     ]
     never = [name for name, never_worse in found.never_worse.items() if never_worse]
     note = (
         "Trained on the other groups, judged on this one: "
         + _judged_by([one for group in found.groups.values() for one in group.results.values()])
         + f" Never significantly worse: {', '.join(never) or 'none'}."
+        + _trained_note(found.never_worse_than_trained)
         + "".join(f" {name} left out: {why}." for name, why in found.skipped.items())
     )
-    head = (found.by, "training", "test", *routers)
+    head = (found.by, "training", "test", "zero router from", *routers)
     return Grid(title=f"Each {found.by} left out in turn", head=head, rows=tuple(rows), note=note)
 
 
@@ -176,6 +179,16 @@ def _effort(comparison: Comparison) -> Grid | None:
 
 def _gain_of(results: dict[str, Significance], name: str) -> str:
     return gain(results[name]) if name in results else NONE
+
+
+def _trained_note(never_worse: dict[str, bool]) -> str:
+    if not never_worse:
+        return ""
+    never = [name for name, never_worse_here in never_worse.items() if never_worse_here]
+    return (
+        " Zero router from training: the single models that training would mix, read on the group; never "
+        f"significantly worse than that: {', '.join(never) or 'none'}."
+    )
 
 
 def _judged_by(found: list[Significance]) -> str:

@@ -1,0 +1,124 @@
+"""Queries unlike the training queries: how they are told, and that routers then keep to what is sure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from suffice import routers
+from suffice.embedders import HashedNgrams
+from suffice.outcomes import Outcomes
+from suffice.routers.familiarity import Familiarity
+from suffice.routers.tfidf import Vocabulary
+from suffice.types import FloatArray, Query
+
+EMBEDDER = HashedNgrams()
+NAMES = ("knn", "ridge", "blend", "ensemble")
+ARMS = ("sums", "poems", "weak")
+SUMS = "add the numbers and say the total number of apples in all baskets after selling some more"
+POEMS = "write a sad verse with rhyme about the sea and moon at night under old trees in winter rain"
+FOREIGN = (
+    "Torsionsfreie Garben über projektiven Varietäten besitzen Zerlegungen",
+    "请把这句话翻译成法语并解释语法",
+    "pursuant to clause seven, indemnification obligations survive termination hereof",
+)
+
+
+def texts(words: str, n: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(words.split(), 12)) for _ in range(n)]
+
+
+def planted(n: int = 150) -> Outcomes:
+    """On sums the first arm is right, on poems the second."""
+    rng = np.random.default_rng(0)
+    chances = np.vstack([np.tile([0.95, 0.2, 0.1], (n, 1)), np.tile([0.2, 0.9, 0.1], (n, 1))])
+    quality = (rng.random(chances.shape) < chances).astype(float)
+    return Outcomes.from_arrays([*texts(SUMS, n, 1), *texts(POEMS, n, 2)], ARMS, quality)
+
+
+def scores(router: routers.Router, *asked: str) -> FloatArray:
+    return router.scores([Query(text=text) for text in asked])
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def router(request: pytest.FixtureRequest) -> routers.Router:
+    return routers.create(request.param, EMBEDDER).fit(planted())
+
+
+class TestRouters:
+    def test_they_stay_sharp_on_what_they_know(self, router: routers.Router) -> None:
+        known = scores(router, *texts(SUMS, 20, 3))
+        assert (known[:, 0] > known[:, 1] + 0.3).all()
+        known = scores(router, *texts(POEMS, 20, 4))
+        assert (known[:, 1] > known[:, 0] + 0.3).all()
+
+    def test_of_another_world_they_say_the_means(self, router: routers.Router) -> None:
+        means = planted().quality.mean(axis=0)
+        np.testing.assert_allclose(scores(router, *FOREIGN), np.tile(means, (3, 1)), atol=0.02)
+
+    def test_one_by_one_as_all_together(self, router: routers.Router) -> None:
+        asked = [*FOREIGN, "", *texts(POEMS, 3, 5), "add the numbers pursuant to clause seven"]
+        alone = np.vstack([scores(router, text) for text in asked])
+        np.testing.assert_allclose(alone, scores(router, *asked), atol=1e-5)
+
+    def test_a_few_known_words_draw_towards_the_means_without_a_jump(self, router: routers.Router) -> None:
+        mixed = [" ".join([*SUMS.split()[:10], *(f"zzyzx{i}" for i in range(n))]) for n in (0, 4, 8, 16, 32)]
+        gaps = np.subtract(*scores(router, *mixed).T[:2])
+        assert gaps[0] > 0.3
+        assert gaps[-1] == pytest.approx(0, abs=0.1)
+        assert (np.diff(gaps) <= 0.15).all()
+
+    def test_explain_says_so(self, router: routers.Router) -> None:
+        told = "\n".join(router.explain(Query(text=FOREIGN[0])).evidence)
+        assert "familiarity 0.00: unlike the training queries, so scores stay near the arms' means" in told
+        assert "unlike" not in "\n".join(router.explain(Query(text=texts(SUMS, 1, 6)[0])).evidence)
+
+    def test_it_is_kept(self, router: routers.Router, tmp_path: Path) -> None:
+        router.save(tmp_path)
+        again = type(router).load(tmp_path, embedder=EMBEDDER)
+        np.testing.assert_array_equal(scores(again, *FOREIGN), scores(router, *FOREIGN))
+
+
+class TestFamiliarity:
+    def learn(self, *known: str) -> Familiarity:
+        rows = EMBEDDER.features(known)
+        return Familiarity.learn(Vocabulary.learn(rows, min_rows=2), rows)
+
+    def of(self, familiarity: Familiarity, *asked: str) -> FloatArray:
+        return familiarity(EMBEDDER.features(asked))
+
+    def test_nearly_all_training_queries_are_familiar(self) -> None:
+        known = texts(SUMS, 200, 0)
+        assert (self.of(self.learn(*known), *known) == 1).mean() > 0.97
+
+    def test_fewer_than_twenty_queries_show_nothing(self) -> None:
+        assert self.of(self.learn(*texts(SUMS, 19, 0)), FOREIGN[0]).tolist() == [1.0]
+
+    def test_equal_queries_count_once(self) -> None:
+        known = texts(SUMS, 60, 0)
+        once = self.learn(*known, *texts(POEMS, 3, 0))
+        often = self.learn(*known * 4, *texts(POEMS, 3, 0) * 4)
+        assert often.usual == pytest.approx(once.usual, abs=0.1)
+
+    def test_order_does_not_matter(self) -> None:
+        known = texts(SUMS, 60, 0)
+        assert self.learn(*known).usual == pytest.approx(self.learn(*reversed(known)).usual, abs=1e-12)
+
+    def test_nothing_known_is_unlike_everything(self) -> None:
+        assert self.of(self.learn(*texts(SUMS, 60, 0)), "", "Ω≈ç√").tolist() == [0.0, 0.0]
+
+    def test_against_a_slow_loop(self) -> None:
+        known = [*texts(SUMS, 40, 0), *texts(POEMS, 2, 0)]
+        found = self.learn(*known)
+        rows = [set(EMBEDDER.features([text]).indices.tolist()) for text in known]
+        count = {c: sum(c in row for row in rows) for row in rows for c in row}
+        weight = {c: (np.log((1 + len(known)) / (1 + n)) + 1) ** 2 for c, n in count.items() if n >= 2}
+        rarest = max(weight.values())
+        shares = []
+        for row in rows:
+            masses = [(weight[c], True) if count[c] > 2 else (rarest, False) for c in row]
+            shares.append(sum(m for m, is_known in masses if is_known) / sum(m for m, _ in masses))
+        assert found.usual == pytest.approx(sorted(shares)[0], rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import time
@@ -236,6 +237,17 @@ class TestCertify:
             certify(*rows, epsilon=0.02, delta=0.1)
             spent.append(time.process_time() - start)
         assert min(spent) < 0.1
+
+    def test_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = certify(*traffic(500), epsilon=0.02, delta=0.1)
+        module = importlib.import_module("suffice.calibration.guarantee.certify")  # the function hides it
+        monkeypatch.setattr(module, "_CELLS", 1200)
+        assert certify(*traffic(500), epsilon=0.02, delta=0.1) == whole
+
+    def test_too_few_kept_say_how_many(self) -> None:
+        rows = [0.9] * 10 + [0.1] * 90, [1.0] * 100, [1.0] * 100
+        found = certify(*rows, promise="selective", epsilon=0.02, delta=0.1, grid=[0.95, 0.5])
+        assert not found.certified and found.rows_needed == 1140  # 114 kept ones are a tenth
 
     def test_certificates_are_kept(self) -> None:
         for n in (20, 2000):

@@ -29,6 +29,8 @@ from suffice.calibration.guarantee.table import (
 
 GRID: Final = tuple(round(0.98 - 0.02 * step, 2) for step in range(49))
 """0.98 down to 0.02, for scores that are calibrated probabilities."""
+_CELLS: Final = 4_000_000
+"""Rows times thresholds held at a time: 32 MB an array."""
 
 
 def certify(
@@ -93,7 +95,10 @@ def certify(
     n_kept = shuffled.n_kept(thresholds)
     _, first, place = np.unique(n_kept, return_index=True, return_inverse=True)
     # thresholds between the same two scores keep the same rows: tested once
-    values = p_values(kind, shuffled, shuffled.kept(thresholds[first]), epsilon, delta, chosen)[place]
+    n_parts = -(-len(first) * table.n // _CELLS)
+    parts = (shuffled.kept(part) for part in np.array_split(thresholds[first], n_parts) if len(part))
+    distinct = [p_values(kind, shuffled, part, epsilon, delta, chosen) for part in parts]
+    values = np.concatenate(distinct)[place]
     start = first_tested(kind.name, n_kept, epsilon, delta)
     n_passed = passed(values[start:], delta)
     last = start + n_passed - 1
@@ -135,4 +140,4 @@ def first_tested(promise: str, n_kept: np.ndarray[Any, Any], epsilon: float, del
     for wanted in (rows_at_rate(epsilon / 2, epsilon, delta) or least, least):
         if (n_kept >= wanted).any():
             return int(np.argmax(n_kept >= wanted))
-    return 0
+    return len(n_kept) - 1  # too few everywhere: so many, how many more are needed

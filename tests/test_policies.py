@@ -219,7 +219,7 @@ def test_parameters_that_cannot_be(name: str, params: dict[str, Any]) -> None:
 
 
 def test_registry() -> None:
-    assert policies.available()[:4] == ("utility", "threshold", "floor", "latency")
+    assert policies.available()[:5] == ("utility", "threshold", "floor", "latency", "guarantee")
     assert isinstance(policies.create("floor", floor=0.5), policies.Floor)
     with pytest.raises(UnknownName, match="utility"):
         policies.get("utilty")

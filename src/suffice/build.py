@@ -112,7 +112,7 @@ def load_trained(directory: Path, embedder: Embedder, candidates: Sequence[Candi
         costs=routers.load_cost_model(directory, prices),
         latencies=routers.load_latency_model(directory),
         mean_quality=manifest.mean_quality,
-        version=f"{manifest.router}@{manifest.sha256[:12]}",
+        version=manifest.version,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,7 +63,7 @@ def _guarantee(
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
 ) -> None:
     """Choose the threshold between two models that keeps a promise, with the confidence asked for."""
-    from suffice.calibration.guarantee import GRID, certify
+    from suffice.calibration.guarantee import GAIN, GRID, certify
     from suffice.catalogue import read_prices
     from suffice.evaluation import guaranteeing
 
@@ -102,6 +103,7 @@ def _guarantee(
         if n_both:
             _warn(f"{n_both:,} test queries stand in the calibration file too: the test flatters")
         result = guaranteeing.tested(others, scorer.scores(others, test), certificate.threshold)
+    certificate = replace(certificate, strong=strong, weak=weak, score=score or GAIN, router=scorer.version)
     if out is not None:
         write_atomically(out, certificate.to_json())
     if as_json:
@@ -135,6 +137,13 @@ class _Scorer:
                 f"{int(seen.sum()):,} of {len(seen):,} calibration queries (such as {example!r}) were used "
                 f"to train the router in {self._directory}: the promise would not hold; give others"
             )
+
+    @property
+    def version(self) -> str | None:
+        """Of the router."""
+        from suffice.routers import read_manifest
+
+        return None if self._directory is None else read_manifest(self._directory).version
 
     def scores(self, rows: Outcomes, path: Path) -> FloatArray:
         """(n,), in [0, 1]."""

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from suffice.calibration.guarantee import gain_score
 from suffice.errors import DataError, UnknownModel
 from suffice.evaluation.fitting import scores_of
 from suffice.outcomes import Outcomes
@@ -51,10 +52,7 @@ def pair(outcomes: Outcomes, strong: str, weak: str) -> Outcomes:
 
 
 def gain_scores(router: Router, rows: Outcomes) -> FloatArray:
-    """(n,) in [0, 1]: (1 + score(weak) - score(strong)) / 2; 0, and so strong, where a score is unknown.
-
-    A fixed rising map of what the router says, so no row is spent on fitting one, and the order of queries is
-    that of any calibrator on top. A threshold t is the gain 1 - 2 t of the policy `threshold`.
+    """(n,) in [0, 1]: `gain_score`; a threshold t of it is the gain 1 - 2 t of the policy `threshold`.
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ def gain_scores(router: Router, rows: Outcomes) -> FloatArray:
         if name not in router.arms:
             raise UnknownModel(name, router.arms)
     scores = scores_of(router, rows.queries, rows.arms)
-    return np.nan_to_num((1 + scores[:, 1] - scores[:, 0]) / 2, nan=0.0)
+    return gain_score(scores[:, 1], scores[:, 0])
 
 
 def column_scores(rows: Outcomes, values: Mapping[str, float]) -> FloatArray:

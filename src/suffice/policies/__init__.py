@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suffice.policies.floor import Floor
 from suffice.policies.latency import Latency
@@ -11,7 +11,10 @@ from suffice.policies.utility import Utility
 from suffice.protocols import Policy
 from suffice.registry import Registry
 
-__all__ = ["Floor", "Latency", "Threshold", "Utility", "available", "create", "get", "registry"]
+if TYPE_CHECKING:
+    from suffice.policies.guarantee import Guarantee
+
+__all__ = ["Floor", "Guarantee", "Latency", "Threshold", "Utility", "available", "create", "get", "registry"]
 
 registry = Registry(
     "policy",
@@ -21,8 +24,16 @@ registry = Registry(
         "threshold": "suffice.policies.threshold:Threshold",
         "floor": "suffice.policies.floor:Floor",
         "latency": "suffice.policies.latency:Latency",
+        "guarantee": "suffice.policies.guarantee:Guarantee",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    """`Guarantee` brings the calibrators along: a gateway without a certificate does not load them."""
+    if name == "Guarantee":
+        return registry.get("guarantee")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def available() -> tuple[str, ...]:

@@ -48,17 +48,18 @@ class Utility:
     def _reasons(
         self, scores: FloatArray, costs: FloatArray, context: PolicyContext, ranking: IntArray
     ) -> list[str]:
-        names = first_names(context, ranking)
-        score, cost = firsts(ranking, scores, costs)
-        rows = zip(names, score, cost, strict=True)
+        if len(ranking) == 1:  # a decision
+            first = ranking.item(0)
+            return [self._reason(context.arms[first], scores.item(0, first), costs.item(0, first))]
+        names, (score, cost) = first_names(context, ranking), firsts(ranking, scores, costs)
+        return [self._reason(*row) for row in zip(names, score, cost, strict=True)]
+
+    def _reason(self, name: str, score: float, cost: float) -> str:
         if self.value_usd == 0:
-            return [f"{name} is the cheapest, {usd(c)}" for name, _, c in rows]
+            return f"{name} is the cheapest, {usd(cost)}"
         if math.isinf(self.value_usd):
-            return [f"{name} has the highest score, {s:.3f}" for name, s, _ in rows]
+            return f"{name} has the highest score, {score:.3f}"
+        if math.isnan(score - cost):
+            return f"{name}: no plan's utility is known (score {score:.3f}, {usd(cost)}); by score"
         worth = f"{self.value_usd:g} USD x score"
-        return [
-            f"{name} has the highest utility: {worth} {s:.3f} - {c:.3g} USD"
-            if not math.isnan(s - c)
-            else f"{name}: no plan's utility is known (score {s:.3f}, {usd(c)}); by score"
-            for name, s, c in rows
-        ]
+        return f"{name} has the highest utility: {worth} {score:.3f} - {cost:.3g} USD"

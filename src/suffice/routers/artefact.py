@@ -50,6 +50,11 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sha256: str = ""
     """Of `arrays.npz`."""
 
+    @property
+    def version(self) -> str:
+        """Name and hash: what decisions and certificates say they were made with."""
+        return f"{self.router}@{self.sha256[:12]}"
+
     def trained_arms(self) -> tuple[str, ...]:
         """Arms that the router scores by itself, without those that rest on these.
 

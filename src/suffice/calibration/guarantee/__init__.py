@@ -14,11 +14,13 @@ from suffice.calibration.guarantee.chains import (
     learned_path,
 )
 from suffice.calibration.guarantee.conformal import Expectation, conformal_risk_control
+from suffice.calibration.guarantee.gain import GAIN, gain_score
 from suffice.calibration.guarantee.hoeffding_bentkus import hoeffding_bentkus_p
 from suffice.calibration.guarantee.monitor import Monitor
 from suffice.calibration.guarantee.promises import PROMISES
 
 __all__ = [
+    "GAIN",
     "GRID",
     "PROMISES",
     "Certificate",
@@ -32,6 +34,7 @@ __all__ = [
     "chosen_models",
     "clopper_pearson",
     "conformal_risk_control",
+    "gain_score",
     "hoeffding_bentkus_p",
     "learned_path",
     "rows_without_loss",

@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 from suffice.errors import ArtefactError
 
 FORMAT: Final = 1
+_MAY_BE_MISSING: Final = {"strong", "weak", "score", "router"}
+"""What only the caller knows, and only the policy that keeps the promise asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,13 @@ class Certificate:
     """Of the order in which the rows were bet on; None: as they came."""
     date: str | None
     data_sha256: str
+    strong: str | None = None
+    """The model that the promise is measured by, by name."""
+    weak: str | None = None
+    score: str | None = None
+    """What the threshold cuts: "gain" is `gain_score` of the router's two scores, else a column's name."""
+    router: str | None = None
+    """Name and hash of the router that the scores came from."""
 
     @property
     def advice(self) -> str:
@@ -84,7 +93,7 @@ class Certificate:
 
 
 def _check(given: dict[str, Any], content: dict[str, Any]) -> None:
-    missing = given.keys() - content.keys()
+    missing = given.keys() - content.keys() - _MAY_BE_MISSING
     if missing:
         raise ValueError(f"{sorted(missing)[0]} is missing")
     for name in ("epsilon", "delta", "weak_share", "n"):
@@ -97,3 +106,9 @@ def _check(given: dict[str, Any], content: dict[str, Any]) -> None:
         raise ValueError("certified and threshold contradict each other")
     if given["certified"] and given["threshold"] not in grid:
         raise ValueError("the threshold is not on the grid")
+    for name in ("promise", "method", "data_sha256"):
+        if not isinstance(given[name], str):
+            raise ValueError(f"{name} is {given[name]!r}")
+    for name in _MAY_BE_MISSING:
+        if not isinstance(given[name], str | None):
+            raise ValueError(f"{name} is {given[name]!r}")

@@ -88,7 +88,7 @@ def effort(name: str, evidence: Evidence) -> Effort:
     """What the signal took for this query, the answer itself included."""
     found = source(name)
     total = evidence.effort.get(JUDGED, Effort())
-    for probe in found.probes or _used(found.any_of, evidence):
+    for probe in _probes(name) or _used(found.any_of, evidence):
         taken = evidence.effort.get(probe, Effort())
         total += _one_call(taken) if found.first_only else taken
     return total
@@ -96,9 +96,15 @@ def effort(name: str, evidence: Evidence) -> Effort:
 
 def whole_effort(names: Sequence[str], evidence: Evidence) -> Effort:
     """What all signals took for this query together: a probe that several read counts once."""
-    probes = {probe for name in names for probe in (*source(name).probes, *source(name).any_of)}
+    probes = {probe for name in names for probe in (*_probes(name), *source(name).any_of)}
     taken = (evidence.effort.get(probe, Effort()) for probe in sorted(probes | {JUDGED}))
     return sum(taken, Effort())
+
+
+def _probes(name: str) -> tuple[str, ...]:
+    """With the judge's, for signals that compare samples: it took something where it was asked."""
+    probes = source(name).probes
+    return (*probes, "same_meaning") if name in _COMPARE else probes
 
 
 def _used(any_of: Sequence[str], evidence: Evidence) -> Sequence[str]:
@@ -239,6 +245,15 @@ _SAMPLED: Final[Mapping[str, Callable[[Facts], Reading]]] = {
     "semantic_density": _density,
 }
 """From the answer and samples."""
+_COMPARE: Final = frozenset(_SAMPLED) - {
+    "rank_alternatives",
+    "self_consistency",
+    "self_consistency_margin",
+    "vote_entropy",
+    "naive_entropy",
+    "lexical_similarity",
+}
+"""Those that ask which samples mean the same."""
 SOURCES: Final[Mapping[str, Source]] = {
     **{name: Source(read=one) for name, one in _TOKENS.items()},
     "label_probability": Source(read=_label, any_of=("label_probability", JUDGED, "samples")),

@@ -10,15 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from suffice import routers
 from suffice.cli import evaluate as evaluate_command
+from suffice.cli import showing
 from suffice.cli import train as train_command
 from suffice.cli.data import json_value, write_atomically
 from suffice.errors import ConfigError, DataError
 from suffice.evaluation import Comparison
 from suffice.outcomes import Outcomes
+from suffice.reports import Grid
 from suffice.types import Query
 
 MODELS = ("small", "medium <b>", "large")
@@ -237,3 +240,17 @@ def test_a_wrong_parameter_is_one_sentence(data: Path, tmp_path: Path, setting: 
     found = run("train", "knn", "--data", data, "--out", tmp_path / "r", "--set", setting)
     assert isinstance(found.exception, ConfigError)
     assert str(found.exception).startswith(said)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_wide_tables_are_split_and_nothing_is_cut(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = ("router", *(f"figure {n}" for n in range(14)))
+    row = ("by_length.py:ByLength", *(f"{n}.12345" for n in range(14)))
+    monkeypatch.setattr(showing, "console", Console(width=width, force_terminal=True, color_system=None))
+    showing.print_grid(Grid(title="Figures", head=head, rows=(row,)))
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert all(printed.count(f" {cell}") == 1 for cell in row[1:])
+    assert max(map(len, printed.splitlines())) <= width

@@ -24,6 +24,10 @@ EXTRAS: Final = {
     "onnxruntime": "embed",
     "tokenizers": "embed",
     "genai-prices": "prices",
+    "scikit-learn": "train",
+    "lightgbm": "train",
+    "torch": "torch",
+    "transformers": "torch",
     "uvloop": "",
 }
 _SQLITE: Final = "sqlite:///"

@@ -124,7 +124,11 @@ def check_routing(config: Config) -> Iterator[Finding]:
                 name=f"policy {name}", status="fail", detail=str(error), remedy="see docs/configuration.md"
             )
         else:
-            yield Finding(name=f"policy {name}", status="ok", detail=f"{policy.name}: {shown(policy.params)}")
+            yield Finding(
+                name=f"policy {name}",
+                status="ok",
+                detail=f"{policy.name}: {shown(policy.params)}" if policy.params else policy.name,
+            )
 
 
 def _router(pipeline: str, chosen: RouterConfig, config: Config, candidates: Sequence[Candidate]) -> Finding:

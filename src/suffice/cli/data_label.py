@@ -55,8 +55,7 @@ def label_command(
 ) -> None:
     """Ask every model every query, score the answers, write outcomes.
 
-    Every answer is kept in a journal beside --out at once: after Ctrl-C, a crash or an exhausted budget the
-    same command goes on where it stopped.
+    Answers are kept at once; after Ctrl-C or a crash the same command goes on.
     """
     from suffice.datasets import read_items
     from suffice.datasets.labelling import Wish

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -58,16 +59,38 @@ def _print(
 ) -> None:
     wide = console if console.is_terminal else Console(width=150)
     gap = 1 if wide.width >= 110 else 0
-    shown = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, gap, 0, 0))
+    for first, places in enumerate(_parts(head, [*rows, *dimmed], wide.width, gap)):
+        shown = Table(
+            title=None if first else escape(title),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, gap, 0, 0),
+        )
+        for place in places:
+            name = escape(_two_lines(head[place]))
+            shown.add_column(name, justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
+        for row in rows:
+            shown.add_row(*(escape(row[place]) for place in places))
+        if dimmed:
+            shown.add_section()
+        for row in dimmed:
+            shown.add_row(*(escape(row[place]) for place in places), style="dim")
+        wide.print(shown)
+
+
+def _parts(head: Sequence[str], rows: Sequence[Sequence[str]], width: int, gap: int) -> list[list[int]]:
+    """Columns that fit beside the first, for as many tables as are needed: none is cut."""
+    needed = []
     for place, name in enumerate(head):
-        shown.add_column(_two_lines(name), justify="right" if place else "left", no_wrap=place > 0)
-    for row in rows:
-        shown.add_row(*map(escape, row))
-    if dimmed:
-        shown.add_section()
-    for row in dimmed:
-        shown.add_row(*map(escape, row), style="dim")
-    wide.print(shown)
+        cells = (*_two_lines(name).split("\n"), *(row[place] for row in rows))
+        needed.append(max(map(cell_len, cells)) + 1 + gap)
+    needed[0] = min(needed[0], width // 2)  # names wrap
+    found: list[list[int]] = [[0]]
+    for place in range(1, len(head)):
+        if len(found[-1]) > 1 and 1 + sum(needed[one] for one in (*found[-1], place)) > width:
+            found.append([0])
+        found[-1].append(place)
+    return found
 
 
 def _title(comparison: Comparison) -> str:
@@ -81,9 +104,9 @@ def _two_lines(name: str) -> str:
     """Broken at the space that leaves the shorter lines."""
     spaces = [at for at, letter in enumerate(name) if letter == " "]
     if not spaces:
-        return escape(name)
+        return name
     at = min(spaces, key=lambda at: max(at, len(name) - at - 1))
-    return escape(f"{name[:at]}\n{name[at + 1 :]}")
+    return f"{name[:at]}\n{name[at + 1 :]}"
 
 
 def _warnings(comparison: Comparison) -> list[str]:

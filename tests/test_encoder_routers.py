@@ -21,6 +21,7 @@ from suffice.outcomes import Outcomes, Preferences
 from suffice.routers import tiny
 from suffice.routers.causal_lm import label_shares
 from suffice.routers.encoder import Encoder, Pieces
+from suffice.routers.frozen import above_frozen
 from suffice.routers.heads import QualityHead
 from suffice.routers.pairs import PairHead, three_ways, win_rates
 from suffice.routers.routerdc import sample_llm_loss, sample_sample_loss
@@ -150,6 +151,21 @@ def test_frozen_layers_stay() -> None:
     before = Encoder.open("tiny").model.state_dict()
     after = fit("bert", table(60), frozen_layers=1, max_steps=5).encoder_.model.state_dict()
     moved = {name for name, tensor in after.items() if not (tensor == before[name].half().float()).all()}
+    assert moved
+    assert all(name.startswith("encoder.layer.1.") for name in moved)
+
+
+@needs_torch
+def test_frozen_layers_read_every_text_once() -> None:
+    encoder = Encoder.open("tiny")
+    tokens = encoder.tokens(["a b c", "", "one two three four five six"])
+    assert above_frozen(encoder, tokens) == (encoder, tokens)
+    encoder.freeze(1)
+    upper, kept = above_frozen(encoder, tokens)
+    assert [len(row) for row in kept] == [len(row) for row in tokens]
+    np.testing.assert_allclose(upper.all_states(kept), encoder.all_states(tokens), atol=5e-3)
+    upper.states(kept).sum().backward()
+    moved = {name for name, weight in encoder.model.named_parameters() if weight.grad is not None}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
 

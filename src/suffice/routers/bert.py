@@ -10,15 +10,16 @@ queries are seen several times, since recorded outcomes are hundreds, not the pa
 
 from __future__ import annotations
 
+from typing import Final
+
 from suffice.errors import ConfigError
 from suffice.routers.encoder import MINILM, Encoder
-from suffice.routers.finetuned import FineTuned, Lesson
+from suffice.routers.finetuned import FineTuned
 from suffice.routers.heads import Head, QualityHead
 from suffice.routers.tiny import TINY
-from suffice.types import FloatArray
 
-RATE = 5e-5
-TINY_RATE = 1e-3
+_RATE: Final = 5e-5
+_TINY_RATE: Final = 1e-3
 
 
 class Bert(FineTuned):
@@ -51,7 +52,8 @@ class Bert(FineTuned):
         batch : queries per step
         learning_rate : None takes 5e-5, for the tiny encoder 1e-3
         max_length : tokens of a query that are read
-        frozen_layers : embeddings and so many first layers stay as they are; 0 trains all
+        frozen_layers : embeddings and so many first layers stay as they are, and read every text only once
+            (`frozen`); 0 trains all
         held_out : share of the training queries that decide when to stop and how far to follow
         patience : looks at those without a better one before training stops; there are at most 10
         max_rows : training queries used at most, drawn by their texts; None takes all
@@ -63,7 +65,7 @@ class Bert(FineTuned):
 
     @property
     def _base(self) -> tuple[str, float]:
-        return self.encoder, TINY_RATE if self.encoder == TINY else RATE
+        return self.encoder, _TINY_RATE if self.encoder == TINY else _RATE
 
     def _open(self) -> Encoder:
         encoder = Encoder.open(self.encoder, max_length=self.max_length)
@@ -72,9 +74,6 @@ class Bert(FineTuned):
 
     def _graded(self, n_arms: int) -> Head:
         return QualityHead(self.encoder_.width, n_arms)
-
-    def _taught(self, head: QualityHead, quality: FloatArray, lesson: Lesson) -> None:
-        head.teach(quality, self.encoder_.device)
 
     def _check_params(self) -> None:
         super()._check_params()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from suffice.errors import ArtefactError, ConfigError
 from suffice.routers.artefact import Arrays
 from suffice.routers.encoder import Encoder, packed_tensors, unpack_tensors
-from suffice.routers.finetuned import FineTuned, Lesson
+from suffice.routers.finetuned import FineTuned
 from suffice.routers.heads import GradedHead, Head, as_numpy, linear
 from suffice.routers.pytorch import library
 from suffice.routers.tiny import TINY
@@ -65,15 +65,9 @@ class CausalLM(FineTuned):
         model : a directory in the format of transformers, a GGUF file, an id of the hub that was
             downloaded before, or "tiny" (two layers, random, no download)
         rank, alpha : of the low-rank additions, which are scaled by alpha / rank
-        epochs : times every training query is seen, at most
-        max_steps : of the optimiser, at most
-        batch : queries per step
         learning_rate : None takes 2e-4, for the tiny model 2e-3
         max_length : tokens of the prompt; a longer query is cut
-        held_out : share of the training queries that decide when to stop and how far to follow
-        patience : looks at those without a better one before training stops; there are at most 10
-        max_rows : training queries used at most, drawn by their texts; None takes all
-        seed : of new weights, batches and draws
+        the others : as `Bert`'s
         """
         self.model, self.rank, self.alpha = model, rank, alpha
         self.epochs, self.max_steps, self.batch = epochs, max_steps, batch
@@ -102,9 +96,6 @@ class CausalLM(FineTuned):
 
     def _graded(self, n_arms: int) -> Head:
         return LabelHead(self.encoder_.width, n_arms)
-
-    def _taught(self, head: LabelHead, quality: FloatArray, lesson: Lesson) -> None:
-        head.teach(quality, self.encoder_.device)
 
     def _added(self) -> list[str]:
         return [name for name in self.encoder_.model.state_dict() if "lora_" in name]

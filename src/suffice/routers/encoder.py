@@ -71,6 +71,7 @@ class Encoder:
         self.model = model.to(self.device).eval()
         self.tokenizer, self.pooling, self.max_length = tokenizer, pooling, max_length
         self.width: int = model.config.hidden_size
+        self.n_frozen = 0
 
     @classmethod
     def open(cls, name: str, *, pooling: Pooling = "mean", max_length: int = 256) -> Encoder:
@@ -106,8 +107,18 @@ class Encoder:
         end = self.tokenizer.bare(after) if after else []
         return [self.tokenizer.encode(text, self.max_length - len(end)) + end for text in clean]
 
-    def states(self, rows: Sequence[Sequence[int]]) -> Any:
+    def states(self, rows: Sequence[Any]) -> Any:
         """(n, width): one vector per row of tokens, with gradients where those are on."""
+        import torch
+
+        inputs = self._padded(rows)
+        in_half = self.model.training and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=in_half):
+            found = self.model(**inputs).last_hidden_state.float()
+        return self._pooled(found, inputs["attention_mask"])
+
+    def _padded(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Rows of equal length for the model, by its names, and which of it is there."""
         import torch
 
         length = max(1, *map(len, rows))
@@ -116,15 +127,17 @@ class Encoder:
         for place, row in enumerate(rows):
             ids[place, : len(row)] = torch.tensor(row, dtype=torch.long)
             mask[place, : max(len(row), 1)] = 1
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        in_half = self.model.training and self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=in_half):
-            found = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+
+    def _pooled(self, found: Any, mask: Any) -> Any:
+        """(n, width) of (n, length, width)."""
+        import torch
+
         if self.pooling == "last":
-            return found[torch.arange(len(rows)), mask.sum(dim=1) - 1]
+            return found[torch.arange(len(found)), mask.sum(dim=1) - 1]
         return (found * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
-    def blocks(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[NDArray[np.intp], Any]]:
+    def blocks(self, rows: Sequence[Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """Places and states, rows of like length together, without gradients."""
         import torch
 
@@ -135,7 +148,7 @@ class Encoder:
                 found = self.states([rows[place] for place in places])
             yield places, found
 
-    def all_states(self, rows: Sequence[Sequence[int]]) -> Any:
+    def all_states(self, rows: Sequence[Any]) -> Any:
         """(n, width), in order, without gradients."""
         import torch
 
@@ -148,6 +161,7 @@ class Encoder:
         """Keep the embeddings and the first layers as they are; 0 keeps nothing."""
         import torch
 
+        self.n_frozen = n_layers
         if n_layers < 1:
             return
         stacks = [part for part in self.model.modules() if isinstance(part, torch.nn.ModuleList)]

@@ -21,6 +21,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.draws import text_draws
 from suffice.routers.encoder import Encoder
+from suffice.routers.frozen import above_frozen
 from suffice.routers.heads import Head
 from suffice.routers.pairs import PairHead
 from suffice.routers.preferring import known_battles
@@ -29,7 +30,7 @@ from suffice.routers.tuning import Progress, Rows, Schedule, tune
 from suffice.types import FloatArray, Query
 
 _LEAST_TEXTS: Final = 20
-_SAMPLE: Final = 2048
+_SAMPLE: Final = 512
 """Training texts from which means are taken."""
 _ENCODER: Final = "encoder."
 _HEAD: Final = "head."
@@ -81,9 +82,9 @@ class FineTuned(BaseRouter):
     def _graded(self, n_arms: int) -> Head:
         """An untrained head for quality."""
 
-    @abstractmethod
     def _taught(self, head: Any, quality: FloatArray, lesson: Lesson) -> None:
         """Give the head its targets (n, K), arms by name."""
+        head.teach(quality, self.encoder_.device)
 
     @property
     @abstractmethod
@@ -156,20 +157,21 @@ class FineTuned(BaseRouter):
     def _train(self, lesson: Lesson) -> None:
         import torch
 
-        encoder, head, tokens = self.encoder_, self.head_, lesson.tokens
+        head = self.head_
+        encoder, read = above_frozen(self.encoder_, lesson.tokens)
         if not len(lesson.held_out):
             self.course_ = {"steps": 0}
         else:
 
             def loss(rows: Rows) -> Any:
-                return head.loss(encoder.states([tokens[row] for row in rows]), rows)
+                return head.loss(encoder.states([read[row] for row in rows]), rows)
 
             def look() -> float:
                 with torch.no_grad():
-                    states = encoder.all_states([tokens[row] for row in lesson.held_out])
+                    states = encoder.all_states([read[row] for row in lesson.held_out])
                     return float(head.loss(states, lesson.held_out))
 
-            lengths = [len(row) for row in tokens] if self.batches_by_length else []
+            lengths = [len(row) for row in read] if self.batches_by_length else []
             best = tune(
                 encoder.model,
                 head.module,
@@ -183,7 +185,7 @@ class FineTuned(BaseRouter):
             self.course_ = {"steps": best.step, "held_out_loss": best.held_out_loss}
         self._settle()
         sample = lesson.train[:_SAMPLE] if len(lesson.held_out) else lesson.train[:0]
-        states = [encoder.all_states([tokens[row] for row in rows]) for rows in (lesson.held_out, sample)]
+        states = [encoder.all_states([read[row] for row in rows]) for rows in (lesson.held_out, sample)]
         head.calibrate(states[0], lesson.held_out, states[1])
 
     def _schedule(self) -> Schedule:

@@ -22,13 +22,12 @@ from suffice.errors import ConfigError
 from suffice.outcomes import Preferences
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
-from suffice.routers.bert import RATE, TINY_RATE
+from suffice.routers.bert import Bert
 from suffice.routers.clustering import kmeans, squared_distances
 from suffice.routers.draws import text_draws
-from suffice.routers.encoder import MINILM, Encoder
-from suffice.routers.finetuned import FineTuned, Lesson
+from suffice.routers.encoder import MINILM
+from suffice.routers.finetuned import Lesson
 from suffice.routers.heads import GradedHead, Head, as_numpy
-from suffice.routers.tiny import TINY
 from suffice.routers.tuning import Rows
 from suffice.types import FloatArray, IntArray
 
@@ -40,7 +39,7 @@ _N_OTHERS: Final = 3
 """Queries of other clusters that one is compared with, H in the paper."""
 
 
-class RouterDC(FineTuned):
+class RouterDC(Bert):
     """quality = arm's mean + slope (cosine of query and arm - its mean)."""
 
     name = "routerdc"
@@ -69,41 +68,31 @@ class RouterDC(FineTuned):
         """
         Parameters
         ----------
-        encoder : a directory in the format of transformers, an id of the hub that was downloaded before,
-            or "tiny" (two layers, random, no download)
         n_best, n_worst : models per query that are pulled and pushed, K+ and K- in the paper
         temperature : cosines are divided by it in both losses
         cluster_weight : of the sample-sample loss, lambda in the paper; 0 leaves it out
         n_clusters : of queries, for that loss
-        epochs : times every training query is seen, at most
-        max_steps : of the optimiser, at most
-        batch : queries per step
-        learning_rate : None takes 5e-5, for the tiny encoder 1e-3
-        max_length : tokens of a query that are read
-        frozen_layers : embeddings and so many first layers stay as they are; 0 trains all
-        held_out : share of the training queries that decide when to stop and how far to follow
-        patience : looks at those without a better one before training stops; there are at most 10
-        max_rows : training queries used at most, drawn by their texts; None takes all
-        seed : of new weights, batches and draws
+        the others : as `Bert`'s
         """
-        self.encoder, self.n_best, self.n_worst, self.temperature = encoder, n_best, n_worst, temperature
+        super().__init__(
+            encoder=encoder,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch=batch,
+            learning_rate=learning_rate,
+            max_length=max_length,
+            frozen_layers=frozen_layers,
+            held_out=held_out,
+            patience=patience,
+            max_rows=max_rows,
+            seed=seed,
+        )
+        self.n_best, self.n_worst, self.temperature = n_best, n_worst, temperature
         self.cluster_weight, self.n_clusters = cluster_weight, n_clusters
-        self.epochs, self.max_steps, self.batch = epochs, max_steps, batch
-        self.learning_rate, self.max_length, self.frozen_layers = learning_rate, max_length, frozen_layers
-        self.held_out, self.patience, self.max_rows, self.seed = held_out, patience, max_rows, seed
 
     def fit_preferences(self, preferences: Preferences) -> Self:
         """Learn from pairs as from outcomes: of two models the winner is pulled, the loser pushed."""
         return BaseRouter.fit_preferences(self, preferences)
-
-    @property
-    def _base(self) -> tuple[str, float]:
-        return self.encoder, TINY_RATE if self.encoder == TINY else RATE
-
-    def _open(self) -> Encoder:
-        encoder = Encoder.open(self.encoder, max_length=self.max_length)
-        encoder.freeze(self.frozen_layers)
-        return encoder
 
     def _graded(self, n_arms: int) -> Head:
         head = CosineHead(self.encoder_.width, n_arms)
@@ -111,8 +100,8 @@ class RouterDC(FineTuned):
         head.temperature, head.cluster_weight = self.temperature, self.cluster_weight
         return head
 
-    def _taught(self, head: CosineHead, quality: FloatArray, lesson: Lesson) -> None:
-        head.teach(quality, self.encoder_.device)
+    def _taught(self, head: Any, quality: FloatArray, lesson: Lesson) -> None:
+        super()._taught(head, quality, lesson)
         vectors = as_numpy(unit(self.encoder_.all_states(lesson.tokens))).astype(np.float32)
         centres = kmeans(vectors, text_draws(lesson.texts, self.seed), self.n_clusters, seed=self.seed)
         head.clusters = squared_distances(vectors, centres).argmin(axis=1)
@@ -120,12 +109,11 @@ class RouterDC(FineTuned):
     def _check_params(self) -> None:
         super()._check_params()
         fits = min(self.n_best, self.n_worst, self.n_clusters) >= 1 and self.temperature > 0
-        if not fits or min(self.cluster_weight, self.frozen_layers) < 0:
+        if not fits or self.cluster_weight < 0:
             raise ConfigError(
                 f"routerdc with n_best {self.n_best}, n_worst {self.n_worst}, n_clusters {self.n_clusters}, "
-                f"temperature {self.temperature}, cluster_weight {self.cluster_weight}, frozen_layers "
-                f"{self.frozen_layers}; the first three from 1, a temperature above 0 and the others from 0 "
-                "are needed"
+                f"temperature {self.temperature}, cluster_weight {self.cluster_weight}; the first three "
+                "from 1, a temperature above 0 and a weight from 0 are needed"
             )
 
 

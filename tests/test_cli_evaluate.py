@@ -254,3 +254,17 @@ def test_wide_tables_are_split_and_nothing_is_cut(
     assert "…" not in printed
     assert all(printed.count(f" {cell}") == 1 for cell in row[1:])
     assert max(map(len, printed.splitlines())) <= width
+
+
+def test_places_that_cannot_be_written_are_told_before_the_work(data: Path, tmp_path: Path) -> None:
+    for place, said in ((tmp_path, "is a directory"), (tmp_path / "no" / "x.json", "does not exist")):
+        found = run("evaluate", "--data", data, "--routers", "random", "--json", place)
+        assert said in str(found.exception)
+        assert not found.output
+
+
+def test_preferences_are_told_from_outcomes(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("query_id,query,model_a,model_b,pref_b\n1,hi,a,b,0.5\n")
+    found = run("train", "elo", "--data", pairs, "--out", tmp_path / "r")
+    assert "fit_preferences" in str(found.exception)

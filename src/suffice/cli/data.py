@@ -34,6 +34,10 @@ EmbedderOption = Annotated[
 ]
 
 ONE_MODEL = "one model leaves nothing to route"
+_PAIRS = (
+    "these are preferences, which routers learn from in Python: "
+    "routers.create(NAME).fit_preferences(Preferences.read(FILE)).save(DIRECTORY)"
+)
 _FLAGS = {
     "aggregate='mean'": "`--aggregate mean`",
     "aggregate='first'": "`--aggregate first`",
@@ -51,6 +55,8 @@ def read_outcomes(
         return Outcomes.read(path, arm=arm, aggregate=aggregate, where=_conditions(where or ()))
     except DataError as error:
         error.args = (_as_flags(str(error)),)
+        if error.column == "score" and "pref_b" in str(error):
+            error.args = (f"{error}; {_PAIRS}",)
         raise
 
 
@@ -111,9 +117,20 @@ def json_value(text: str) -> Any:
 
 
 def check_parent(path: Path | None, option: str) -> None:
-    """Refuse a file whose directory does not exist, before any work is done."""
-    if path is not None and not path.parent.is_dir():
+    """Refuse a place that cannot be written to, before any work is done."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
         raise ConfigError(f"{option} {path}: the directory {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"{option} {path}: {path.parent} may not be written to")
+
+
+def check_file(path: Path | None, option: str) -> None:
+    """As `check_parent`, and refuse a directory."""
+    check_parent(path, option)
+    if path is not None and path.is_dir():
+        raise ConfigError(f"{option} {path} is a directory: give a file")
 
 
 def write_atomically(path: Path, content: str) -> None:

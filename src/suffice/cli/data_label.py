@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from suffice.cli.base import console, fail, notes, print_json
-from suffice.cli.data import ModelsOption, check_parent, json_value, pairs, read_models
+from suffice.cli.data import ModelsOption, check_file, json_value, pairs, read_models
 from suffice.cli.setting import ConfigOption, JsonOption, configuration
 from suffice.errors import ConfigError
 
@@ -61,8 +61,8 @@ def label_command(
     from suffice.datasets.labelling import Wish
     from suffice.outcomes.reading import format_of
 
-    check_parent(out, "--out")
-    check_parent(preferences, "--preferences")
+    check_file(out, "--out")
+    check_file(preferences, "--preferences")
     format_of(str(out))
     fields = {name: json_value(value) for name, value in pairs(options, "--option").items()}
     wish = Wish(samples=samples, max_tokens=max_tokens, concurrency=concurrency, fields=fields)

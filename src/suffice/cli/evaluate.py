@@ -19,7 +19,7 @@ from suffice.cli.data import (
     ModelsOption,
     PricesOption,
     WhereOption,
-    check_parent,
+    check_file,
     names_of,
     read_groups,
     read_models,
@@ -80,8 +80,8 @@ def _evaluate(
     from suffice.catalogue import read_prices
     from suffice.evaluation import Extras, entrants, evaluate_seeds
 
-    check_parent(json_file, "--json")
-    check_parent(html, "--html")
+    check_file(json_file, "--json")
+    check_file(html, "--html")
     first, second = _files(train, test, data, split)
     wanted = names_of(routers)
     entrants(wanted)

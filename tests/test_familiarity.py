@@ -10,6 +10,7 @@ import pytest
 from suffice import routers
 from suffice.embedders import HashedNgrams
 from suffice.outcomes import Outcomes
+from suffice.routers.base import BaseRouter
 from suffice.routers.familiarity import Familiarity
 from suffice.routers.tfidf import Vocabulary
 from suffice.types import FloatArray, Query
@@ -39,44 +40,44 @@ def planted(n: int = 150) -> Outcomes:
     return Outcomes.from_arrays([*texts(SUMS, n, 1), *texts(POEMS, n, 2)], ARMS, quality)
 
 
-def scores(router: routers.Router, *asked: str) -> FloatArray:
+def scores(router: BaseRouter, *asked: str) -> FloatArray:
     return router.scores([Query(text=text) for text in asked])
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def router(request: pytest.FixtureRequest) -> routers.Router:
+def router(request: pytest.FixtureRequest) -> BaseRouter:
     return routers.create(request.param, EMBEDDER).fit(planted())
 
 
 class TestRouters:
-    def test_they_stay_sharp_on_what_they_know(self, router: routers.Router) -> None:
+    def test_they_stay_sharp_on_what_they_know(self, router: BaseRouter) -> None:
         known = scores(router, *texts(SUMS, 20, 3))
         assert (known[:, 0] > known[:, 1] + 0.3).all()
         known = scores(router, *texts(POEMS, 20, 4))
         assert (known[:, 1] > known[:, 0] + 0.3).all()
 
-    def test_of_another_world_they_say_the_means(self, router: routers.Router) -> None:
+    def test_of_another_world_they_say_the_means(self, router: BaseRouter) -> None:
         means = planted().quality.mean(axis=0)
         np.testing.assert_allclose(scores(router, *FOREIGN), np.tile(means, (3, 1)), atol=0.02)
 
-    def test_one_by_one_as_all_together(self, router: routers.Router) -> None:
+    def test_one_by_one_as_all_together(self, router: BaseRouter) -> None:
         asked = [*FOREIGN, "", *texts(POEMS, 3, 5), "add the numbers pursuant to clause seven"]
         alone = np.vstack([scores(router, text) for text in asked])
         np.testing.assert_allclose(alone, scores(router, *asked), atol=1e-5)
 
-    def test_a_few_known_words_draw_towards_the_means_without_a_jump(self, router: routers.Router) -> None:
+    def test_a_few_known_words_draw_towards_the_means_without_a_jump(self, router: BaseRouter) -> None:
         mixed = [" ".join([*SUMS.split()[:10], *(f"zzyzx{i}" for i in range(n))]) for n in (0, 4, 8, 16, 32)]
         gaps = np.subtract(*scores(router, *mixed).T[:2])
         assert gaps[0] > 0.3
         assert gaps[-1] == pytest.approx(0, abs=0.1)
         assert (np.diff(gaps) <= 0.15).all()
 
-    def test_explain_says_so(self, router: routers.Router) -> None:
+    def test_explain_says_so(self, router: BaseRouter) -> None:
         told = "\n".join(router.explain(Query(text=FOREIGN[0])).evidence)
         assert "familiarity 0.00: unlike the training queries, so scores stay near the arms' means" in told
         assert "unlike" not in "\n".join(router.explain(Query(text=texts(SUMS, 1, 6)[0])).evidence)
 
-    def test_it_is_kept(self, router: routers.Router, tmp_path: Path) -> None:
+    def test_it_is_kept(self, router: BaseRouter, tmp_path: Path) -> None:
         router.save(tmp_path)
         again = type(router).load(tmp_path, embedder=EMBEDDER)
         np.testing.assert_array_equal(scores(again, *FOREIGN), scores(router, *FOREIGN))

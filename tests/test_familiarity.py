@@ -46,7 +46,8 @@ def scores(router: BaseRouter, *asked: str) -> FloatArray:
 
 @pytest.fixture(scope="module", params=NAMES)
 def router(request: pytest.FixtureRequest) -> BaseRouter:
-    return routers.create(request.param, EMBEDDER).fit(planted())
+    found: BaseRouter = routers.create(request.param, EMBEDDER).fit(planted())
+    return found
 
 
 class TestRouters:

@@ -236,6 +236,7 @@ def test_recorded_answers(suffice: Commands) -> None:
         (["--model", "small", "--recorded", "panel", "--html", "no/where.html"], "does not exist"),
         (["--model", "other", "--data", "q.jsonl"], "not in the panel"),
         (["--model", "cheap", "--data", "q.jsonl", "--judge", "dear"], "goes with --meaning judge"),
+        (["--model", "cheap", "--data", "judged.jsonl"], "give questions that can be checked"),
     ],
 )
 def test_misuse(suffice: Commands, arguments: list[str], said: str) -> None:
@@ -243,5 +244,6 @@ def test_misuse(suffice: Commands, arguments: list[str], said: str) -> None:
         "models: [{name: cheap, provider: openai, api_key: x}, {name: dear, provider: openai, api_key: x}]"
     )
     questions(suffice.folder / "q.jsonl", 2)
+    (suffice.folder / "judged.jsonl").write_text('{"query_id": "a", "query": "b", "metric": "judge"}\n')
     done = suffice("confidence", "run", *arguments)
     assert done.code == 1 and said in done.err

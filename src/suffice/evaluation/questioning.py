@@ -31,7 +31,8 @@ from suffice.plans.probes import (
     gather,
 )
 from suffice.plans.probes.answers import labels_of
-from suffice.plans.probes.signals import JUDGED, source
+from suffice.plans.probes.signals import source
+from suffice.plans.probes.sources import JUDGED
 from suffice.protocols import Model
 
 Step = Callable[[int, int, Decimal], None]

@@ -367,3 +367,21 @@ def test_a_file_that_cannot_be_written_is_one_sentence(recorded: Commands) -> No
     done = recorded("data", "build", "gsm8k", "--from", "runs.jsonl", "--out", "/proc/none/queries.jsonl")
     assert done.code == 1
     assert done.err.startswith("error: ")
+
+
+def test_a_router_that_was_saved_alone_is_served_at_list_prices(suffice: Commands) -> None:
+    from suffice import Preferences, routers
+
+    rows = "".join(f"{i},question {i},small,large,{i % 3 / 2}\n" for i in range(20))
+    suffice.write(f"query_id,query,model_a,model_b,pref_b\n{rows}", "pairs.csv")
+    pairs = Preferences.read(suffice.folder / "pairs.csv")
+    routers.create("elo").fit_preferences(pairs).save(suffice.folder / "router")
+    models = "".join(
+        f"  - {{name: {name}, provider: openai, model: {model}, api_key: k}}\n"
+        for name, model in (("small", "gpt-4o-mini"), ("large", "gpt-4o"))
+    )
+    suffice.write(f"models:\n{models}router: {{name: elo, path: router}}\n")
+    decision = suffice("route", "hello", "--json").json["decision"]
+    assert 0 < min(decision["costs_usd"]) < max(decision["costs_usd"])
+    (suffice.folder / "router" / "latencies.json").write_text("{}")
+    assert "costs.json" in suffice("route", "hello").err, "half of a directory is no router saved alone"

@@ -16,6 +16,8 @@ from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
+from suffice.routers import costs as costs_file
+from suffice.routers import latencies as latencies_file
 from suffice.routers.base import BaseRouter
 from suffice.routers.llm import LLM
 from suffice.routers.ruleset import RuleSet
@@ -100,6 +102,8 @@ def panel(config: Config) -> list[Candidate]:
 def load_trained(directory: Path, embedder: Embedder, candidates: Sequence[Candidate]) -> Trained:
     """What `suffice train --out` wrote, priced with the panel's prices.
 
+    A router that was saved alone, from Python, comes with costs by list price and a usual length of answers.
+
     Raises
     ------
     ArtefactError
@@ -107,10 +111,18 @@ def load_trained(directory: Path, embedder: Embedder, candidates: Sequence[Candi
     """
     manifest = routers.read_manifest(directory)
     prices = {candidate.name: candidate.price for candidate in candidates}
+    router = routers.load(directory, embedder)
+    costs: CostModel
+    if any((directory / name).exists() for name in (costs_file.FILE, latencies_file.FILE)):
+        costs = routers.load_cost_model(directory, prices)
+        latencies = routers.load_latency_model(directory)
+    else:
+        costs = routers.prior_cost_model(router.arms, prices)
+        latencies = routers.prior_latency_model(router.arms)
     return Trained(
-        router=routers.load(directory, embedder),
-        costs=routers.load_cost_model(directory, prices),
-        latencies=routers.load_latency_model(directory),
+        router=router,
+        costs=costs,
+        latencies=latencies,
         mean_quality=manifest.mean_quality,
         version=manifest.version,
     )

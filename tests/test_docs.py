@@ -20,6 +20,7 @@ from commands import Commands, FakeProvider
 from suffice import policies, providers, routers, starter
 from suffice.cli import COMMANDS
 from suffice.config import (
+    ConfidenceConfig,
     Config,
     GatewayConfig,
     ModelConfig,
@@ -41,6 +42,7 @@ SECTIONS = {
     "`pipelines`": PipelineConfig,
     "`gateway`": GatewayConfig,
     "`sticky`": StickyConfig,
+    "`confidence`": ConfidenceConfig,
 }
 IN_WORDS = {
     "the name",

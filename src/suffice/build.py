@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from suffice import embedders, policies, providers, routers
 from suffice.catalogue import Catalogue
-from suffice.config import Config, ModelConfig, PipelineConfig, PolicyConfig, RouterConfig
+from suffice.config import (
+    ConfidenceConfig,
+    Config,
+    ModelConfig,
+    PipelineConfig,
+    PolicyConfig,
+    RouterConfig,
+    StickyConfig,
+)
 from suffice.engine import Engine
 from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
@@ -25,6 +33,12 @@ from suffice.routers.sticky import Sticky
 from suffice.store import open_store
 from suffice.types import Candidate, Query, Versions
 
+if TYPE_CHECKING:
+    from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.shadow import Shadow
+
+GUARANTEE: Final = "guarantee"
+"""The policy whose parameters name files: it is made here, not by its registry."""
 WARM_UP: Final = Query(text="How many minutes are there in a day?")
 KNOWN_TO_THE_CATALOGUE: Final = (
     "input_usd_per_mtok",
@@ -71,12 +85,16 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
     http = HttpClient()
     models = make_models(config, http)
     candidates = [model.candidate for model in models.values()]
+    shadows: dict[str, Shadow] = {}
     pipelines = {
-        name: _pipeline(name, section, config, candidates, catalogue.version, trained)
+        name: _pipeline(name, section, config, candidates, catalogue.version, trained, shadows)
         for name, section in {"auto": PipelineConfig(), **config.pipelines}.items()
     }
     for pipeline in pipelines.values():
         pipeline.decide(WARM_UP, 0.0)
+    confidence = None if config.confidence is None else _confidence(config.confidence, config)
+    if confidence is not None and confidence.asks:
+        models = {name: confidence.asking(model) for name, model in models.items()}
     return Engine(
         models,
         pipelines,
@@ -84,6 +102,8 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         timeout_s=config.gateway.timeout_s,
         retries=config.gateway.retries,
         http=http,
+        shadows=shadows,
+        confidence=confidence,
     )
 
 
@@ -172,6 +192,7 @@ def _pipeline(
     candidates: Sequence[Candidate],
     prices: str,
     given: Trained | None,
+    shadows: dict[str, Shadow],
 ) -> Pipeline:
     chosen = section.router or config.router
     embedder = _embedder(config)
@@ -179,13 +200,15 @@ def _pipeline(
     policy = section.policy or config.policy
     sticky = section.sticky or config.sticky
     router = trained.router
+    if policy.name == GUARANTEE:
+        shadows[name] = make_guarantee(policy, name, config, trained, sticky=sticky)
     if sticky is not None and isinstance(router, BaseRouter):
         router = Sticky.around(router, **msgspec.to_builtins(sticky))
     return Pipeline(
         name=name,
         candidates=candidates,
         router=router,
-        policy=_policy(policy, name),
+        policy=shadows[name].policy if name in shadows else _policy(policy, name),
         costs=trained.costs,
         latencies=trained.latencies,
         strongest=strongest(candidates, trained.mean_quality),
@@ -236,6 +259,38 @@ def _policy(config: PolicyConfig, pipeline: str) -> Policy:
         return policies.create(config.name, **config.params)
     except ConfigError as error:
         raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
+
+
+def make_guarantee(
+    policy: PolicyConfig, pipeline: str, config: Config, trained: Trained, *, sticky: StickyConfig | None
+) -> Shadow:
+    """The policy `guarantee` of a pipeline, with its certificate read and what its monitor found.
+
+    Raises
+    ------
+    ConfigError, ArtefactError
+        If it does not belong to this router and panel, or a file is damaged.
+    """
+    from suffice.plans.shadow import configured
+
+    try:
+        if sticky is not None:
+            raise ConfigError(
+                "`sticky` changes scores, and the promise is about scores as they are: leave it out"
+            )
+        names = [model.name for model in config.models]
+        return configured(
+            policy.params, config.path, router=trained.version, arms=trained.router.arms, panel=names
+        )
+    except ConfigError as error:
+        raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
+
+
+def _confidence(section: ConfidenceConfig, config: Config) -> AnswerConfidence:
+    from suffice.plans.confidence import AnswerConfidence
+
+    path = None if section.calibrator is None else config.path(section.calibrator)
+    return AnswerConfidence.read(section.signal, path, asks=section.ask)
 
 
 def _shown(config: PolicyConfig) -> str:

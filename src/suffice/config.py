@@ -121,6 +121,16 @@ class PipelineConfig(_Strict, frozen=True, kw_only=True):
     sticky: StickyConfig | None = None
 
 
+class ConfidenceConfig(_Strict, frozen=True, kw_only=True):
+    """How sure an answer is, read from its tokens' log-probabilities."""
+
+    signal: str = "normalised_probability"
+    calibrator: str | None = None
+    """The file that `suffice calibrate --out` wrote; relative to the configuration file."""
+    ask: bool = True
+    """Ask candidates for log-probabilities, and keep them from clients that did not ask."""
+
+
 class GatewayConfig(_Strict, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
@@ -148,6 +158,7 @@ class Config(_Strict, frozen=True, kw_only=True):
     embedder_params: dict[str, Any] = {}
     pipelines: dict[str, PipelineConfig] = {}
     """Asked for as `auto:NAME`."""
+    confidence: ConfidenceConfig | None = None
     store: str = "sqlite:///suffice.db"
     gateway: GatewayConfig = GatewayConfig()
     directory: str = "."

@@ -14,7 +14,8 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from time import perf_counter
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -39,12 +40,18 @@ from suffice.types import (
     Usage,
 )
 
+if TYPE_CHECKING:
+    from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.shadow import Ask, Shadow, Slot
+
 INLINE_S: Final = 0.002
 """A decision expected to take longer leaves the event loop."""
 LONG_TEXT: Final = 50_000
 """Characters from which on a decision is not trusted to be quick."""
 CLIENT_GONE: Final = 499
 """The status recorded for a request whose client left."""
+SHADOW: Final = "shadow"
+"""The plan and the model of records that a shadow left."""
 BYTES_PER_TOKEN: Final = 4
 """For estimates where a provider reported nothing."""
 
@@ -86,6 +93,8 @@ class Engine:
         timeout_s: float = 300.0,
         retries: int = 1,
         http: HttpClient | None = None,
+        shadows: Mapping[str, Shadow] = MappingProxyType({}),
+        confidence: AnswerConfidence | None = None,
     ) -> None:
         """
         Parameters
@@ -95,6 +104,8 @@ class Engine:
         timeout_s : for one request, retries and fallbacks included
         retries : further tries at one candidate before the next is asked
         http : closed with the engine
+        shadows : by pipeline name, of those with the policy `guarantee`
+        confidence : how sure an answer is; None reads it, uncalibrated, where a client asks for logprobs
         """
         self._http = http
         self.models = dict(models)
@@ -106,6 +117,11 @@ class Engine:
         self._passes = {name: _pass_through(model.candidate) for name, model in self.models.items()}
         self._thresholds: dict[str, Pipeline] = {}
         self._decision_s = dict.fromkeys(self.pipelines, 0.0)
+        self.shadows = dict(shadows)
+        self._shadow_of = {f"auto:{name}": shadow for name, shadow in shadows.items()}
+        if "auto" in shadows:
+            self._shadow_of["auto"] = shadows["auto"]
+        self.confidence = confidence
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -147,17 +163,7 @@ class Engine:
         SufficeError
             With the id of the record it left as `record_id`, where a candidate was asked.
         """
-        run = await self._start(request)
-        try:
-            async for event in run.events:
-                run.see(event)
-        except SufficeError as error:
-            raise run.failed(error) from error
-        except (asyncio.CancelledError, GeneratorExit):
-            run.cancelled()
-            raise
-        assert run.answer is not None
-        return Result(answer=run.answer, record=run.finished())
+        return await _ended(await self._start(request))
 
     async def open(self, request: Request) -> Streaming:
         """Decide, ask, and return once the first content is there; fallbacks lie behind us then."""
@@ -171,7 +177,9 @@ class Engine:
         await self.store.add_feedback(feedback)
 
     async def close(self) -> None:
-        """Let go of all connections and write what is queued."""
+        """Let go of all connections and write what is queued; shadows under way have five seconds."""
+        for shadow in self.shadows.values():
+            await shadow.close()
         for model in self.models.values():
             await model.close()
         if self._http is not None:
@@ -213,7 +221,15 @@ class Engine:
         raise UnknownModel(name, self.names)
 
     async def _start(self, request: Request) -> _Run:
-        decision = await self.decide(request)
+        shadow = self._shadow_of.get(request.model)
+        if shadow is None:
+            return self._run(request, await self.decide(request))
+        shadow.look()
+        run = self._run(request, await self.decide(request))
+        run.slot = shadow.toss()
+        return run
+
+    def _run(self, request: Request, decision: Decision) -> _Run:
         context = PlanContext(
             models=self.models,
             ranking=decision.ranking,
@@ -223,6 +239,32 @@ class Engine:
             retries=self._retries,
         )
         return _Run(request, decision, self, self._plan.run(request.query, context))
+
+    def ask_for(self, record: Record, slot: Slot) -> Ask:
+        """Asks candidates on the account of a request that is shadowed; each call leaves a record."""
+
+        async def ask(name: str, query: Query, options: Options) -> Answer:
+            caller = Caller(tenant=record.tenant, keep_content=record.query is not None)
+            request = Request(query=query, model=SHADOW, options=options, caller=caller)
+            decision = Decision(
+                plan=SHADOW,
+                candidate=name,
+                ranking=(name,),
+                arms=(name,),
+                propensities=(slot.probability,),
+                policy=record.decision.policy,
+                reason=f"shadow of {record.id}, drawn with probability {slot.probability:g}",
+                versions=record.decision.versions,
+            )
+            return (await _ended(self._run(request, decision))).answer
+
+        return ask
+
+    def confidence_of(self, answer: Answer) -> tuple[float | None, str | None]:
+        """In [0, 1], or why there is none, where one was configured."""
+        if self.confidence is not None:
+            return self.confidence.of(answer)
+        return _confidence(answer), None
 
     def baseline_usd(self, decision: Decision, usage: Usage) -> Decimal | None:
         """What the strongest candidate would have cost: an estimate.
@@ -236,6 +278,20 @@ class Engine:
         if predicted is not None and math.isfinite(predicted):
             return Decimal(repr(predicted))
         return self.models[decision.baseline].candidate.price.cost_usd(usage)
+
+
+async def _ended(run: _Run) -> Result:
+    """The whole answer, recorded, as the failure is."""
+    try:
+        async for event in run.events:
+            run.see(event)
+    except SufficeError as error:
+        raise run.failed(error) from error
+    except (asyncio.CancelledError, GeneratorExit):
+        run.cancelled()
+        raise
+    assert run.answer is not None
+    return Result(answer=run.answer, record=run.finished())
 
 
 def _timed_decision(pipeline: Pipeline, query: Query) -> tuple[Decision, float]:
@@ -270,7 +326,7 @@ class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
     __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
-                 "recorded", "request", "start")  # fmt: skip
+                 "recorded", "request", "slot", "start")  # fmt: skip
 
     def __init__(
         self, request: Request, decision: Decision, engine: Engine, events: AsyncIterator[Event]
@@ -283,6 +339,8 @@ class _Run:
         self.answer: Answer | None = None
         self.n_chars = 0
         self.recorded: Record | None = None
+        self.slot: Slot | None = None
+        """Where the coin fell on shadow."""
 
     def see(self, event: Event) -> None:
         if isinstance(event, Attempt):
@@ -294,13 +352,15 @@ class _Run:
         """Record the answer that came."""
         answer = self.answer
         assert answer is not None
+        confidence, missing = self.engine.confidence_of(answer)
         return self._record(
             usage=answer.usage,
             cost_usd=answer.cost_usd,
             candidate=answer.candidate,
             first_token_s=answer.first_token_s,
             finish_reason=answer.finish_reason,
-            confidence=_confidence(answer),
+            confidence=confidence,
+            no_confidence=missing,
             content=answer.content,
         )
 
@@ -338,6 +398,7 @@ class _Run:
         first_token_s: float | None = None,
         finish_reason: str | None = None,
         confidence: float | None = None,
+        no_confidence: str | None = None,
         status: int = 200,
         error: str | None = None,
         content: str | None = None,
@@ -363,6 +424,7 @@ class _Run:
             latency_s=perf_counter() - self.start,
             first_token_s=first_token_s,
             confidence=confidence,
+            no_confidence=no_confidence,
             finish_reason=finish_reason,
             status=status,
             error=error,
@@ -371,10 +433,15 @@ class _Run:
         )
         self.recorded = record
         self.engine.store.append(record)
+        if self.slot is not None:
+            answer = self.answer if error is None else None
+            self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)
         return record
 
     def _baseline_usd(self, candidate: str | None, usage: Usage, cost_usd: Decimal | None) -> Decimal | None:
-        """Nothing is saved where the strongest candidate itself answered."""
+        """Nothing is saved where the strongest candidate itself answered; a shadow is all loss."""
+        if self.decision.plan == SHADOW:
+            return Decimal(0)
         if candidate == self.decision.baseline:
             return cost_usd
         return self.engine.baseline_usd(self.decision, usage)

@@ -340,6 +340,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     latency_s: float = 0.0
     first_token_s: float | None = None
     confidence: float | None = None
+    no_confidence: str | None = None
+    """Why there is none, where one was configured."""
     finish_reason: str | None = None
     status: int = 200
     error: str | None = None

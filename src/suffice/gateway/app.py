@@ -89,6 +89,7 @@ class Gateway:
             is_loopback=self._is_loopback,
             keyless=self._keyless,
         )
+        self.metrics.watch(self.engine)
         self.metrics.resume(worker)
         if self._board is not None:
             self._publishing = asyncio.get_running_loop().create_task(self._publish())

@@ -54,7 +54,7 @@ async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
         await call.start(200, [*_STREAM_HEADERS, *known])
         try:
             await forward(streaming, _event, call.push)
-            end = _DONE
+            end = _DONE if gateway.engine.confidence is None else _confident_end(streaming.record)
         except SufficeError as error:  # what was sent stands: say what happened, and that it is not whole
             end = b"data: %b\n\n" % error_body(error)
         await call.push(end, is_last=True)
@@ -62,6 +62,13 @@ async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
         await streaming.aclose()
         if streaming.record is not None:
             gateway.metrics.saw(streaming.record)
+
+
+def _confident_end(record: Record | None) -> bytes:
+    """The end of a stream, behind the confidence as a comment: readers of events skip those."""
+    if record is None or record.confidence is None:
+        return _DONE
+    return b": x-suffice-confidence %.4f\n\n%b" % (record.confidence, _DONE)
 
 
 def _event(chunk: Chunk) -> bytes:

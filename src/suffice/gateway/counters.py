@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from suffice.gateway.drift import Drift
 from suffice.types import Record
 
 LATENCY_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 120.0)
@@ -115,6 +116,7 @@ class Counts(msgspec.Struct):
     """By route and status: requests that reached no candidate and left no record."""
     in_flight: int = 0
     queue: Queue = msgspec.field(default_factory=Queue)
+    drift: Drift = msgspec.field(default_factory=Drift)
 
     def meter(self, candidate: str) -> Meter:
         found = self.meters.get(candidate)
@@ -132,3 +134,4 @@ class Counts(msgspec.Struct):
                 own[status] = own.get(status, 0) + count
         self.in_flight += other.in_flight
         self.queue.add(other.queue)
+        self.drift.add(other.drift)

@@ -13,16 +13,18 @@ Family = tuple[str, str, str, Iterable[str]]
 """Name, kind, help, sample lines."""
 
 
-def exposition(counts: Counts, store: Mapping[str, Any], started_at: float) -> str:
+def exposition(
+    counts: Counts, store: Mapping[str, Any], started_at: float, more: Iterable[Family] = ()
+) -> str:
     """The whole page; `store` is what `Store.stats` says of the database."""
     lines: list[str] = []
-    families = (*_request_families(counts), *_sum_families(counts), *_store_families(counts, store))
+    families = (*_request_families(counts), *_sum_families(counts), *_store_families(counts, store), *more)
     for name, kind, text, samples in families:
         lines += (f"# HELP {name} {text}", f"# TYPE {name} {kind}", *samples)
     lines += (
         "# HELP process_start_time_seconds Unix time at which this process began to serve.",
         "# TYPE process_start_time_seconds gauge",
-        _line("process_start_time_seconds", (), started_at),
+        line("process_start_time_seconds", (), started_at),
     )
     return "\n".join(lines) + "\n"
 
@@ -35,7 +37,7 @@ def _request_families(counts: Counts) -> Iterator[Family]:
         "counter",
         "Requests that reached the engine, by who answered and status.",
         [
-            _line(name, (*labels, ("status", str(status))), count)
+            line(name, (*labels, ("status", str(status))), count)
             for labels, meter in meters
             for status, count in sorted(meter.statuses.items())
         ],
@@ -46,7 +48,7 @@ def _request_families(counts: Counts) -> Iterator[Family]:
         "counter",
         "Requests answered with an error before any candidate was asked.",
         [
-            _line(name, (("route", route), ("status", str(status))), count)
+            line(name, (("route", route), ("status", str(status))), count)
             for route, statuses in sorted(counts.refusals.items())
             for status, count in sorted(statuses.items())
         ],
@@ -64,7 +66,7 @@ def _request_families(counts: Counts) -> Iterator[Family]:
     name = "suffice_decision_seconds"
     yield name, "histogram", "Time to choose a candidate.", _buckets(name, (), counts.decision)
     name = "suffice_requests_in_flight"
-    yield name, "gauge", "Requests being answered now.", [_line(name, (), counts.in_flight)]
+    yield name, "gauge", "Requests being answered now.", [line(name, (), counts.in_flight)]
 
 
 def _sum_families(counts: Counts) -> Iterator[Family]:
@@ -75,7 +77,7 @@ def _sum_families(counts: Counts) -> Iterator[Family]:
         "counter",
         "Tokens, as the providers reported them.",
         [
-            _line(name, (*labels, ("kind", kind)), count)
+            line(name, (*labels, ("kind", kind)), count)
             for labels, meter in meters
             for kind, count in (("prompt", meter.prompt_tokens), ("completion", meter.completion_tokens))
         ],
@@ -86,7 +88,7 @@ def _sum_families(counts: Counts) -> Iterator[Family]:
         ("suffice_unpriced_requests_total", "unpriced", "Answers whose cost is unknown."),
         ("suffice_failed_attempts_total", "attempts_failed", "Failed calls, each a retry or fallback."),
     ):
-        samples = [_line(name, labels, getattr(meter, attribute)) for labels, meter in meters]
+        samples = [line(name, labels, getattr(meter, attribute)) for labels, meter in meters]
         yield name, "counter", text, samples
 
 
@@ -100,14 +102,14 @@ def _store_families(counts: Counts, store: Mapping[str, Any]) -> Iterator[Family
         ("suffice_store_size_bytes", "gauge", store.get("bytes"), "The database and its log on disk."),
     ):
         if value is not None:
-            yield name, kind, text, [_line(name, (), value)]
+            yield name, kind, text, [line(name, (), value)]
     name = "suffice_store_lost_records_total"
     yield (
         name,
         "counter",
         "Records lost over the life of the database.",
         [
-            _line(name, (("reason", reason),), amount["records"])
+            line(name, (("reason", reason),), amount["records"])
             for reason, amount in sorted((store.get("lost") or {}).items())
         ],
     )
@@ -122,12 +124,12 @@ def _buckets(name: str, labels: Labels, histogram: Histogram) -> Iterator[str]:
     seen = 0
     for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
         seen += count
-        yield _line(f"{name}_bucket", (*labels, ("le", bound)), seen)
-    yield _line(f"{name}_sum", labels, histogram.total)
-    yield _line(f"{name}_count", labels, seen)
+        yield line(f"{name}_bucket", (*labels, ("le", bound)), seen)
+    yield line(f"{name}_sum", labels, histogram.total)
+    yield line(f"{name}_count", labels, seen)
 
 
-def _line(name: str, labels: Labels, value: float | Decimal) -> str:
+def line(name: str, labels: Labels, value: float | Decimal) -> str:
     inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
     shown = f"{value:f}" if isinstance(value, Decimal) else repr(value)
     return f"{name}{{{inside}}} {shown}" if inside else f"{name} {shown}"

@@ -23,14 +23,27 @@ _SETTLE_S: Final = 0.2
 async def give(gateway: Gateway, call: Call) -> None:
     """`{"id": RECORD, "value": 0..1, "name"?: .., "comment"?: ..}`."""
     feedback = read_feedback(await call.body(_MAX_BYTES), call.caller.tenant, time.time())
+    is_first = await _is_first_score(gateway, feedback)
     try:
         await gateway.engine.add_feedback(feedback)
     except NotFound:
         await asyncio.sleep(_SETTLE_S)
         await gateway.engine.add_feedback(feedback)
+    if is_first:
+        record = await asyncio.to_thread(gateway.engine.store.record, feedback.record_id, feedback.tenant)
+        if record is not None and record.confidence is not None:
+            gateway.metrics.heard(record.confidence, feedback.value)
     await call.json(
         {"object": "feedback", "id": feedback.record_id, "name": feedback.name, "value": feedback.value}
     )
+
+
+async def _is_first_score(gateway: Gateway, feedback: Feedback) -> bool:
+    """Whether this tells how right a confidence was, for the first time."""
+    if gateway.engine.confidence is None or feedback.name != "score":
+        return False
+    known = await asyncio.to_thread(gateway.engine.store.feedback, feedback.record_id, feedback.tenant)
+    return all(one.name != "score" for one in known)
 
 
 def read_feedback(body: bytes, tenant: str, now: float) -> Feedback:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from suffice.gateway.board import Board
 from suffice.gateway.counters import Counts, Queue
 from suffice.gateway.exposition import exposition
+from suffice.gateway.promises import confidence_families, guarantee_families
 from suffice.types import Attempt, Record
+
+if TYPE_CHECKING:
+    from suffice.engine import Engine
+    from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.shadow import Shadow
 
 NOBODY: Final = ""
 """The candidate of a request that none answered."""
@@ -30,6 +37,12 @@ class Metrics:
         self._before = Queue()
         """What earlier processes in this worker's place sent to the store."""
         self._started_at = time.time()
+        self._confidence: AnswerConfidence | None = None
+        self._promises: Mapping[str, Shadow] = {}
+
+    def watch(self, engine: Engine) -> None:
+        """Show how the engine's confidences and promises fare, where it has any."""
+        self._confidence, self._promises = engine.confidence, engine.shadows
 
     def resume(self, worker: int) -> None:
         """Take a worker's place: count on from where its predecessor stopped."""
@@ -47,6 +60,8 @@ class Metrics:
         counts.meter(record.candidate or NOBODY).saw(record)
         if record.decision.decision_s:
             counts.decision.observe(record.decision.decision_s)
+        if self._confidence is not None:
+            counts.drift.saw(record, self._confidence.reference.edges)
         if len(record.attempts) > 1 or record.status != 200:
             for attempt in record.attempts:
                 if attempt.error is not None:
@@ -63,6 +78,10 @@ class Metrics:
         """A request that left no record."""
         statuses = self.counts.refusals.setdefault(route, {})
         statuses[status] = statuses.get(status, 0) + 1
+
+    def heard(self, confidence: float, feedback: float) -> None:
+        """Feedback on an answer whose confidence is known."""
+        self.counts.drift.heard(confidence, feedback)
 
     def publish(self, store: Mapping[str, Any]) -> None:
         """Show the other workers how far this one is; `store` is what `Store.stats` says."""
@@ -82,4 +101,7 @@ class Metrics:
                 page = self._board.read(worker)
                 if page is not None:
                     total.add(_decoder.decode(page))
-        return exposition(total, store, self._started_at)
+        families = chain(
+            confidence_families(total.drift, self._confidence), guarantee_families(self._promises)
+        )
+        return exposition(total, store, self._started_at, families)

@@ -28,5 +28,5 @@ def gain_score(weak: ArrayLike, strong: ArrayLike) -> FloatArray:
     >>> gain_score([0.6, 0.5], [0.8, float("nan")]).round(6).tolist()
     [0.4, 0.0]
     """
-    found: FloatArray = np.nan_to_num((1 + np.asarray(weak) - np.asarray(strong)) / 2, nan=0.0)
+    found: FloatArray = np.nan_to_num((1 + (np.asarray(weak) - np.asarray(strong))) / 2, nan=0.0)
     return found

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from suffice.errors import ConfigError
+from suffice import routers
+from suffice.errors import ConfigError, DataError
+from suffice.outcomes import Outcomes, Preferences
 from suffice.routers.losses import LOSSES, Loss, two_ways
-from suffice.types import FloatArray
+from suffice.types import FloatArray, Query
 
 needs_torch = pytest.mark.skipif(
     not all(map(find_spec, ("torch", "transformers", "peft"))), reason="pip install 'suffice[torch]'"
@@ -116,3 +120,86 @@ def test_losses_that_do_not_exist() -> None:
         Loss("focal", -1.0)
     with pytest.raises(ConfigError, match="alpha"):
         Loss("gatekeeper", float("nan"))
+
+
+SUBJECTS = {
+    "maths": ("integral", "derivative", "equation", "polynomial", "matrix", "theorem"),
+    "code": ("python", "function", "loop", "compile", "recursion", "array"),
+}
+QUERIES = [Query(text="integral matrix theorem equation 5"), Query(text="loop python array function 6")]
+
+
+def table(chances: tuple[float, float] = (0.9, 0.2), n: int = 200, *, graded: bool = False) -> Outcomes:
+    """One arm is good at code, the other at maths."""
+    rng = np.random.default_rng(0)
+    is_code = rng.random(n) < 0.5
+    texts = [
+        " ".join(rng.choice(SUBJECTS["code" if code else "maths"], 4)) + f" {i}"
+        for i, code in enumerate(is_code)
+    ]
+    means = np.where(is_code[:, None], chances, chances[::-1])
+    quality = rng.random((n, 2)) < means
+    return Outcomes.from_arrays(texts, ("coder", "abacus"), 0.2 + 0.6 * quality if graded else quality * 1.0)
+
+
+def small(name: str, **params: Any) -> Any:
+    base = "model" if name == "causal_lm" else "encoder"
+    return routers.create(name, **{base: "tiny", "seed": 0} | params)
+
+
+@needs_torch
+@pytest.mark.parametrize(("name", "loss"), [*(("bert", loss) for loss in LOSSES), ("causal_lm", "focal")])
+def test_routers_learn_with_every_loss(name: str, loss: str, tmp_path: Path) -> None:
+    router = small(name, loss=loss, temperature_scaling=True).fit(table())
+    scores = router.scores(QUERIES)
+    assert scores[0, 1] > scores[0, 0] + 0.1
+    assert scores[1, 0] > scores[1, 1] + 0.1
+    router.save(tmp_path / "router")
+    loaded = routers.load(tmp_path / "router")
+    np.testing.assert_array_equal(loaded.scores(QUERIES), scores)
+    assert "temperature" in loaded.explain(QUERIES[0]).evidence[-1]
+
+
+@needs_torch
+def test_a_loss_of_less_certainty_needs_a_lower_temperature() -> None:
+    found = {
+        loss: small("bert", loss=loss, temperature_scaling=True, held_out=0.3).fit(table(graded=True))
+        for loss in ("cross_entropy", "focal")
+    }
+    heat = {loss: router.head_.tempering.temperature_ for loss, router in found.items()}
+    assert heat["focal"] < heat["cross_entropy"]
+
+
+@needs_torch
+def test_battles_take_losses_too() -> None:
+    battles = Preferences.from_outcomes(table(n=100))
+    router = small("bert", loss="label_smoothing", loss_strength=0.2).fit_preferences(battles)
+    scores = router.scores(QUERIES)
+    assert scores[0, router.arms.index("abacus")] > 0.5 > scores[1, router.arms.index("abacus")]
+    with pytest.raises(ConfigError, match="trained on preferences"):
+        router.adapt(table())
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["bert", "routerdc", "causal_lm"])
+def test_a_domain_turns_what_was_learnt(name: str, tmp_path: Path) -> None:
+    router = small(name, epochs=12).fit(table())
+    router.save(tmp_path / "router")
+    router = routers.load(tmp_path / "router")
+    assert router.scores(QUERIES)[0, 1] > 0.55
+    turned = table((0.1, 0.8))
+    swapped = turned.select(np.arange(len(turned.quality))[::-1])
+    scores = router.adapt(swapped).scores(QUERIES)
+    assert scores[0, 1] < scores[0, 0] - 0.1
+    assert router.mean_quality_["coder"] == pytest.approx(turned.quality[:, 0].mean())
+    with pytest.raises(DataError, match="20 are needed"):
+        router.adapt(turned.select(np.arange(10)))
+    with pytest.raises(DataError, match="for a router of coder, abacus"):
+        router.adapt(Outcomes.from_arrays(["a"], ("coder", "other"), np.ones((1, 2))))
+
+
+def test_options_that_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match="no loss 'hinge'"):
+        small("bert", loss="hinge").fit(table())
+    with pytest.raises(ConfigError, match="has no strength"):
+        small("causal_lm", loss_strength=0.1).fit(table())

@@ -40,6 +40,9 @@ class Bert(FineTuned):
         held_out: float = 0.1,
         patience: int = 3,
         max_rows: int | None = None,
+        loss: str = "cross_entropy",
+        loss_strength: float | None = None,
+        temperature_scaling: bool = False,
         seed: int = 0,
     ) -> None:
         """
@@ -57,11 +60,18 @@ class Bert(FineTuned):
         held_out : share of the training queries that decide when to stop and how far to follow
         patience : looks at those without a better one before training stops; there are at most 10
         max_rows : training queries used at most, drawn by their texts; None takes all
+        loss : "cross_entropy", or one that makes it less sure of itself: "label_smoothing", "focal",
+            "focal_sample", "gatekeeper" (`losses`; the last goes on from what cross-entropy has learnt)
+        loss_strength : share that is smoothed (0.1), gamma of "focal" (3), alpha of "gatekeeper" (0.5); None
+            takes these
+        temperature_scaling : after training, one temperature from the queries held out. Of battles it is
+            what `pairs` does anyway
         seed : of new weights, batches and draws
         """
         self.encoder, self.epochs, self.max_steps, self.batch = encoder, epochs, max_steps, batch
         self.learning_rate, self.max_length, self.frozen_layers = learning_rate, max_length, frozen_layers
         self.held_out, self.patience, self.max_rows, self.seed = held_out, patience, max_rows, seed
+        self.loss, self.loss_strength, self.temperature_scaling = loss, loss_strength, temperature_scaling
 
     @property
     def _base(self) -> tuple[str, float]:

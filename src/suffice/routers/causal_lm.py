@@ -57,6 +57,9 @@ class CausalLM(FineTuned):
         held_out: float = 0.1,
         patience: int = 3,
         max_rows: int | None = None,
+        loss: str = "cross_entropy",
+        loss_strength: float | None = None,
+        temperature_scaling: bool = False,
         seed: int = 0,
     ) -> None:
         """
@@ -73,6 +76,7 @@ class CausalLM(FineTuned):
         self.epochs, self.max_steps, self.batch = epochs, max_steps, batch
         self.learning_rate, self.max_length, self.held_out = learning_rate, max_length, held_out
         self.patience, self.max_rows, self.seed = patience, max_rows, seed
+        self.loss, self.loss_strength, self.temperature_scaling = loss, loss_strength, temperature_scaling
 
     @property
     def _base(self) -> tuple[str, float]:
@@ -152,7 +156,7 @@ class LabelHead(GradedHead):
 
     def loss(self, states: Any, rows: Rows) -> Any:
         mask = self.mask_[rows]
-        each = -(self._logits(states) * self.labels_[rows]).sum(dim=2)
+        each = self.criterion(self._logits(states), self.labels_[rows])
         return (each * mask).sum() / mask.sum().clamp(min=1)
 
     def residuals(self, states: Any) -> FloatArray:

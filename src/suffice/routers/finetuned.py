@@ -15,14 +15,15 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.errors import ArtefactError, ConfigError
+from suffice.errors import ArtefactError, ConfigError, DataError
 from suffice.outcomes import Outcomes, Preferences
 from suffice.routers.artefact import Arrays
-from suffice.routers.base import BaseRouter
+from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.draws import text_draws
 from suffice.routers.encoder import Encoder
 from suffice.routers.frozen import above_frozen
-from suffice.routers.heads import Head
+from suffice.routers.heads import GradedHead, Head
+from suffice.routers.losses import Loss
 from suffice.routers.pairs import PairHead
 from suffice.routers.preferring import known_battles
 from suffice.routers.pytorch import EXTRA, library, seeded
@@ -67,6 +68,9 @@ class FineTuned(BaseRouter):
     held_out: float
     patience: int
     max_rows: int | None
+    loss: str = "cross_entropy"
+    loss_strength: float | None = None
+    temperature_scaling: bool = False
     seed: int
 
     encoder_: Encoder
@@ -96,6 +100,49 @@ class FineTuned(BaseRouter):
 
     def _fit(self, outcomes: Outcomes) -> None:
         self._check_params()
+        texts, quality = self._ordered(outcomes)
+        with self._begun():
+            self.head_ = self._graded(quality.shape[1])
+            lesson = self._lesson(texts)
+            self._taught(self.head_, quality, lesson)
+            self._train(lesson)
+
+    def adapt(self, outcomes: Outcomes) -> Self:
+        """Go on learning, from outcomes of one domain alone: scores are then for that domain.
+
+        Weights go on from where they are; means, slopes and temperature are the domain's. Models added
+        later are forgotten, as by `fit`.
+
+        Parameters
+        ----------
+        outcomes : of the arms that it was trained on, 20 different queries or more
+
+        Raises
+        ------
+        DataError
+            If the arms are others, or the queries too few.
+        ConfigError
+            If it was trained on preferences.
+        """
+        self._check_fitted()
+        if not isinstance(self.head_, GradedHead):
+            raise ConfigError(f"{self.name} was trained on preferences, not on outcomes: train it again")
+        if set(outcomes.arms) != set(self.arms_):
+            raise DataError(f"outcomes of {', '.join(outcomes.arms)} for a router of {', '.join(self.arms_)}")
+        texts, quality = self._ordered(outcomes)
+        if len(set(texts)) < _LEAST_TEXTS:
+            raise DataError(f"{len(set(texts))} different queries with scores: {_LEAST_TEXTS} are needed")
+        weights = {name: one.detach().clone() for name, one in self.head_.module.state_dict().items()}
+        with seeded(self.seed):
+            self.encoder_.freeze(getattr(self, "frozen_layers", 0))  # which is not saved
+            lesson = self._lesson(texts)
+            self._taught(self.head_, quality, lesson)
+            self.head_.module.load_state_dict(weights)
+            self._train(lesson)
+        return self._fitted(outcomes.arms, len(outcomes.quality), arm_means(outcomes.quality))
+
+    def _ordered(self, outcomes: Outcomes) -> tuple[list[str], FloatArray]:
+        """Texts and quality, arms by name, rows by their draws; notes how the arms were given."""
         arms = np.argsort(np.array(outcomes.arms, dtype=object), kind="stable")
         quality = np.asarray(outcomes.quality, np.float64)[:, arms]
         texts = outcomes.texts
@@ -104,11 +151,7 @@ class FineTuned(BaseRouter):
         rows = rows[np.lexsort((*columns, text_draws([texts[row] for row in rows], self.seed)))]
         rows = rows[: self.max_rows]
         self.columns_ = np.argsort(arms)
-        with self._begun():
-            self.head_ = self._graded(len(arms))
-            lesson = self._lesson([texts[row] for row in rows])
-            self._taught(self.head_, quality[rows], lesson)
-            self._train(lesson)
+        return [texts[row] for row in rows], quality[rows]
 
     def fit_preferences(self, preferences: Preferences) -> Self:
         """Learn who wins, loses or ties on a query; scores are then expected win rates.
@@ -172,18 +215,23 @@ class FineTuned(BaseRouter):
                     return float(head.loss(states, lesson.held_out))
 
             lengths = [len(row) for row in read] if self.batches_by_length else []
-            best = tune(
-                encoder.model,
-                head.module,
-                loss,
-                look,
-                lengths,
-                lesson.train,
-                self._schedule(),
-                self.on_progress,
-            )
-            self.course_ = {"steps": best.step, "held_out_loss": best.held_out_loss}
+            steps = 0
+            for head.criterion in Loss(self.loss, self.loss_strength).stages:
+                best = tune(
+                    encoder.model,
+                    head.module,
+                    loss,
+                    look,
+                    lengths,
+                    lesson.train,
+                    self._schedule(),
+                    self.on_progress,
+                )
+                steps += best.step
+            self.course_ = {"steps": steps, "held_out_loss": best.held_out_loss}
         self._settle()
+        if isinstance(head, GradedHead):
+            head.is_tempered = self.temperature_scaling
         sample = lesson.train[:_SAMPLE] if len(lesson.held_out) else lesson.train[:0]
         states = [encoder.all_states([read[row] for row in rows]) for rows in (lesson.held_out, sample)]
         head.calibrate(states[0], lesson.held_out, states[1])
@@ -248,6 +296,7 @@ class FineTuned(BaseRouter):
         self.columns_ = np.argsort(order)
 
     def _check_params(self) -> None:
+        Loss(self.loss, self.loss_strength)
         fits = (
             self.epochs > 0
             and min(self.max_steps, self.batch, self.patience) >= 1

@@ -2,11 +2,12 @@
 
 Predictions of quality are residuals from the arms' means, split into what the arms share and what tells
 them apart, each multiplied by the slopes that fit queries held out (`shrinkage`): without evidence every
-arm keeps its mean.
+arm keeps its mean. Before that, if asked for, one temperature makes every chance milder or bolder.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -14,14 +15,18 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from suffice.calibration import Temperature
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import arm_means
+from suffice.routers.losses import Loss, two_ways
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.tuning import Rows
 from suffice.types import FloatArray
 
 _SPREAD: Final = 0.02
 """Standard deviation of initial weights, BERT's."""
+_COPIES: Final = 20
+"""As so many right or wrong answers a graded one counts for the temperature."""
 
 
 class Head(ABC):
@@ -29,6 +34,8 @@ class Head(ABC):
 
     kind: ClassVar[str]
     module: Any
+    criterion: Loss = Loss()
+    """Of log-probabilities and truth, where the head is a classifier."""
 
     @abstractmethod
     def loss(self, states: Any, rows: Rows) -> Any:
@@ -70,6 +77,9 @@ class GradedHead(Head):
 
     quality: FloatArray
     """(n, K); NaN is unknown."""
+    is_tempered: bool = False
+    """Learn a temperature from queries held out."""
+    tempering: Temperature | None = None
 
     def __init__(self, width: int, n_arms: int) -> None:
         self.means: FloatArray = np.full(n_arms, np.nan)
@@ -101,15 +111,26 @@ class GradedHead(Head):
         if not len(rows):
             return
         shared, own, is_known = shared_and_own(self.quality[rows] - self.means)
-        common, apart = self._split(self.residuals(states))
+        if self.is_tempered:
+            chances = np.clip(self.residuals(states) + self.means, 0, 1)
+            self.tempering = fitted_temperature(chances[is_known], self.quality[rows][is_known])
+        common, apart = self._split(self._departures(states))
         found = HeldOut(1, 1 + len(self.means))
         predicted = np.hstack((np.where(is_known.any(axis=1, keepdims=True), common, 0), apart * is_known))
         found.add(0, predicted.T, np.hstack((shared, own)).T)
         self.slope, self.mixing = found.slope(0, slice(0, 1)), found.mixing(0, slice(1, None))
 
     def scores(self, states: Any) -> FloatArray:
-        common, apart = self._split(self.residuals(states))
+        common, apart = self._split(self._departures(states))
         return np.asarray(self.means + self.slope * common + apart @ self.mixing)
+
+    def _departures(self, states: Any) -> FloatArray:
+        """Residuals after the temperature."""
+        residuals = self.residuals(states)
+        if self.tempering is None:
+            return residuals
+        chances = np.nan_to_num(np.clip(residuals + self.means, 0, 1), nan=0.5)
+        return np.asarray(self.tempering.predict(chances.ravel()).reshape(chances.shape) - self.means)
 
     def _split(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(n, 1) shared and (n, K) own; arms without data take no part."""
@@ -122,21 +143,27 @@ class GradedHead(Head):
         return {**super().arrays(), "means": self.means, "mixing": self.mixing}
 
     def facts(self) -> dict[str, Any]:
-        return {"slope": self.slope}
+        found: dict[str, Any] = {"slope": self.slope}
+        if self.tempering is not None:
+            found["temperature"] = json.loads(self.tempering.to_json())
+        return found
 
     def recall(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         self._recall_module(arrays)
         self.means = arrays.take("means", "f", self.means.shape, finite=False)
         self.mixing = arrays.take("mixing", "f", self.mixing.shape)
         self.slope = float(facts["slope"])
+        if "temperature" in facts:
+            self.tempering = Temperature.from_json(json.dumps(facts["temperature"]))
 
     def summary(self) -> str:
         own = np.linalg.eigvalsh(self.mixing)[-1]
-        return f"slope {self.slope:.2f} on what the arms share, at most {own:.2f} on what tells them apart"
+        found = f"slope {self.slope:.2f} on what the arms share, at most {own:.2f} on what tells them apart"
+        return found + (f", temperature {self.tempering.temperature_:.2f}" if self.tempering else "")
 
 
 class QualityHead(GradedHead):
-    """One logit per arm; cross-entropy against quality, which may be any number in [0, 1]."""
+    """One logit per arm: right or wrong; quality may be any number in [0, 1] (`losses`)."""
 
     kind = "quality"
 
@@ -148,16 +175,20 @@ class QualityHead(GradedHead):
         start_at(self.module, logit(np.nan_to_num(self.means, nan=0.5)))
 
     def loss(self, states: Any, rows: Rows) -> Any:
-        from torch.nn import functional
-
         mask = self.mask_[rows]
-        each = functional.binary_cross_entropy_with_logits(
-            self.module(states), self.targets_[rows], reduction="none"
-        )
+        each = self.criterion(*two_ways(self.module(states), self.targets_[rows]))
         return (each * mask).sum() / mask.sum().clamp(min=1)
 
     def residuals(self, states: Any) -> FloatArray:
         return as_numpy(self.module(states).sigmoid()) - self.means
+
+
+def fitted_temperature(chances: FloatArray, quality: FloatArray) -> Temperature:
+    """From chances (n,) and qualities (n,); a graded one counts as 20 answers, right in that share."""
+    if np.isin(quality, (0, 1)).all():
+        return Temperature().fit(chances, quality)
+    cuts = (np.arange(_COPIES) + 0.5) / _COPIES
+    return Temperature().fit(np.repeat(chances, _COPIES), (quality[:, None] > cuts).ravel())
 
 
 def linear(width: int, n_outputs: int) -> Any:

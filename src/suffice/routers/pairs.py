@@ -20,6 +20,7 @@ from suffice.outcomes import Preferences
 from suffice.routers.artefact import Arrays
 from suffice.routers.bradley_terry import bradley_terry, win_table
 from suffice.routers.heads import Head, as_numpy, linear, start_at
+from suffice.routers.losses import Loss
 from suffice.routers.tuning import Rows
 from suffice.types import FloatArray
 
@@ -60,10 +61,10 @@ class PairHead(Head):
         self.typical = as_numpy(self.module.bias)
 
     def loss(self, states: Any, rows: Rows) -> Any:
-        return self._loss(self.module(states), rows)
+        return self._loss(self.module(states), rows, self.criterion)
 
-    def _loss(self, outputs: Any, rows: Rows) -> Any:
-        """Mean cross-entropy over the battles of these texts."""
+    def _loss(self, outputs: Any, rows: Rows, criterion: Loss) -> Any:
+        """Mean over the battles of these texts."""
         import torch
 
         counts = self.starts[rows + 1] - self.starts[rows]
@@ -72,7 +73,7 @@ class PairHead(Head):
         pairs, targets = self.pairs_[battles], self.targets_[battles]
         gap = (own.gather(1, pairs[:, 1:]) - own.gather(1, pairs[:, :1])) / 2
         logits = torch.cat((-gap, own[:, -1:], gap), dim=1)
-        return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+        return criterion(logits.log_softmax(dim=1), targets).mean()
 
     def calibrate(self, states: Any, rows: Rows, train_states: Any) -> None:
         if not len(rows):
@@ -82,7 +83,7 @@ class PairHead(Head):
         with torch.no_grad():
             centre = self.module(train_states).mean(dim=0)
             moved = self.module(states) - centre
-            losses = [float(self._loss(centre + trust * moved, rows)) for trust in _TRUST]
+            losses = [float(self._loss(centre + trust * moved, rows, Loss())) for trust in _TRUST]
         self.typical = as_numpy(centre)
         self.trust = _TRUST[int(np.argmin(losses))]
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "recommend",
+    "calibrate",
     "guarantee",
     "data",
     "confidence",

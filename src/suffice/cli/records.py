@@ -103,13 +103,17 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ),
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
         ("tokens", f"{count(record.usage.prompt_tokens)} in, {count(record.usage.completion_tokens)} out"),
-        ("confidence", f"{number(record.confidence)} (uncalibrated)" * (record.confidence is not None)),
+        ("confidence", _confidence(record)),
         ("status", str(record.status)),
         ("error", record.error or ""),
         ("query", record.query or ""),
         ("answer", record.answer or ""),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _confidence(record: Record) -> str:
+    return number(record.confidence) if record.confidence is not None else record.no_confidence or ""
 
 
 def _word(word: Feedback) -> str:

@@ -23,6 +23,7 @@ from suffice.distillation import (
     reward_loss,
 )
 from suffice.errors import ConfigError, DataError
+from suffice.routers.frozen import above_frozen
 from suffice.routers.tuning import Schedule
 from suffice.types import FloatArray
 
@@ -132,6 +133,20 @@ def test_a_tiny_model_learns_how_sure_to_be(learn: Any, given: dict[str, Any], t
 
 
 @needs_torch
+def test_layers_below_read_every_prompt_once() -> None:
+    model = StatedConfidence.open("tiny", n_layers=1, max_length=80)
+    questions, answers, quality, _ = planted(30, 0)
+    rows = model.prompts(questions, answers)
+    above, read = above_frozen(model.body, rows)
+    assert above is not model.body
+    whole, found = model.body.all_states(rows), above.all_states(read)
+    np.testing.assert_allclose(found, whole, atol=0.01)  # kept in half precision
+    before = model.distribution(questions, answers)
+    learn_by_reward(model, Examples(rows, quality), schedule=FAST)
+    assert np.abs(model.distribution(questions, answers) - before).max() > 0.05
+
+
+@needs_torch
 def test_one_digit_per_question() -> None:
     model = StatedConfidence.open("tiny", max_length=64)
     questions = ["", "long " * 500, "\ud800", "Was\u00df?"]
@@ -146,6 +161,8 @@ def test_one_digit_per_question() -> None:
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no tokenizer\.json"):
         StatedConfidence.open(str(tmp_path))
+    with pytest.raises(ConfigError, match="n_layers 0"):
+        StatedConfidence.open("tiny", n_layers=0)
     with pytest.raises(ConfigError, match="leaves no room"):
         StatedConfidence.open("tiny", max_length=16).prompts(["q"], ["a"])
     model = StatedConfidence.open("tiny", max_length=64)

@@ -17,6 +17,7 @@ from suffice.distillation.pairs import calibration_pairs
 from suffice.distillation.reward import brier_reward, log_reward, reward_loss
 from suffice.distillation.stated import LEVELS, StatedConfidence
 from suffice.errors import ConfigError, DataError
+from suffice.routers.frozen import above_frozen
 from suffice.routers.pytorch import seeded
 from suffice.routers.tuning import Progress, Rows, Schedule, tune
 from suffice.types import FloatArray
@@ -124,27 +125,28 @@ def _learn(
 
     if not 0 < held_out < 1:
         raise ConfigError(f"held_out {held_out}: a share between 0 and 1 is needed")
-    rows = examples.rows
-    order = np.random.default_rng(schedule.seed).permutation(len(rows))
-    n_held = min(max(1, round(held_out * len(rows))), len(rows) - 1)
-    reference = model.all_log_probs(rows)
+    body, read = above_frozen(model.body, examples.rows)
+    order = np.random.default_rng(schedule.seed).permutation(len(read))
+    n_held = min(max(1, round(held_out * len(read))), len(read) - 1)
+    reference = model.digits(body.all_states(read))
     facts = torch.from_numpy(own).to(reference.device)
 
-    def loss(chosen: Rows) -> Any:
-        return objective(model.log_probs([rows[row] for row in chosen]), reference[chosen], facts[chosen])
+    def loss(rows: Rows) -> Any:
+        found = model.digits(body.states([read[row] for row in rows]))
+        return objective(found, reference[rows], facts[rows])
 
     def look() -> float:
         held = order[:n_held]
-        found = model.all_log_probs([rows[row] for row in held])
+        found = model.digits(body.all_states([read[row] for row in held]))
         return float(objective(found, reference[held], facts[held]))
 
     with seeded(schedule.seed):
         return tune(
-            model.body.model,
+            body.model,
             torch.nn.Identity(),
             loss,
             look,
-            [len(row) for row in rows],
+            [len(row) for row in read],
             order[n_held:],
             schedule,
             report,

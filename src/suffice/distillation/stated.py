@@ -71,16 +71,19 @@ class StatedConfidence:
         ----------
         model : a directory in the format of transformers, or "tiny" (two layers, random, no download)
         rank, alpha : of the low-rank additions, which are scaled by alpha / rank
-        n_layers : that get them, counted from the last; None takes all. Fewer are faster to train
+        n_layers : that get them, counted from the last, at least 1; None takes all. What lies below reads
+            every prompt only once
         max_length : tokens of the prompt; a longer question loses its end, a longer answer its start
 
         Raises
         ------
         ConfigError
-            If there is no such model.
+            If there is no such model, or a number is out of range.
         MissingDependency
             Without the extra [torch].
         """
+        if rank < 1 or not alpha > 0 or (n_layers is not None and n_layers < 1):
+            raise ConfigError(f"rank {rank}, alpha {alpha}, n_layers {n_layers}: numbers above 0 are needed")
         for name in ("torch", "transformers", "tokenizers", "peft"):
             library(name, _PURPOSE)
         import peft
@@ -99,7 +102,9 @@ class StatedConfidence:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # peft asks for a name that transformers drops
                 adapted = peft.get_peft_model(lm, config)
-            return cls(adapted, tokenizer, max_length=max_length)
+            found = cls(adapted, tokenizer, max_length=max_length)
+        found.body.n_frozen = layers[0] if layers else 0
+        return found
 
     def prompts(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[int]]:
         """Token numbers of every question with its proposed answer."""
@@ -119,17 +124,13 @@ class StatedConfidence:
             rows.append(start + between + said + ask)
         return rows
 
-    def log_probs(self, rows: Sequence[Sequence[int]]) -> Any:
-        """(n, 10): of every digit, with gradients where those are on."""
-        return (self.body.states(rows) @ self._weight.T).log_softmax(dim=1)
-
-    def all_log_probs(self, rows: Sequence[Sequence[int]]) -> Any:
-        """(n, 10): the same without gradients, in small blocks."""
-        return (self.body.all_states(rows) @ self._weight.T).log_softmax(dim=1)
+    def digits(self, states: Any) -> Any:
+        """(n, 10): log-probabilities of the digits, of what the body made of n prompts."""
+        return (states @ self._weight.T).log_softmax(dim=1)
 
     def distribution(self, questions: Sequence[str], answers: Sequence[str]) -> FloatArray:
         """(n, 10): how likely every digit is."""
-        found = self.all_log_probs(self.prompts(questions, answers)).exp()
+        found = self.digits(self.body.all_states(self.prompts(questions, answers))).exp()
         return np.asarray(found.cpu().numpy(), np.float64)
 
     def confidences(self, questions: Sequence[str], answers: Sequence[str]) -> FloatArray:

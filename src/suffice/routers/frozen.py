@@ -15,26 +15,65 @@ from suffice.routers.encoder import Encoder
 
 _MOST_NUMBERS: Final = 2**30
 """That are kept, which takes two gibibytes; more texts are read anew in every step."""
+_HALF: Final = 2.0**15
+"""Numbers from here on, which some decoders have, are kept in single precision."""
 
 
 def above_frozen(encoder: Encoder, tokens: Sequence[Any]) -> tuple[Encoder, Sequence[Any]]:
     """What is left to train, and what it reads instead of the tokens of some texts.
 
     The weights are shared with the encoder. Where nothing is frozen, or everything, or the architecture is
-    not BERT's (embeddings, then `encoder.layer`), the encoder and the tokens come back as they are.
+    neither BERT's (embeddings, then `encoder.layer`) nor that of the usual decoders (`layers`, `norm`), the
+    encoder and the tokens come back as they are.
     """
-    model, n_frozen = encoder.model, encoder.n_frozen
-    layers = getattr(getattr(model, "encoder", None), "layer", ())
-    size = sum(map(len, tokens)) * encoder.width
-    if not 0 < n_frozen < len(layers) or not hasattr(model, "embeddings") or size > _MOST_NUMBERS:
+    halves = _halves(encoder.model, encoder.n_frozen)
+    if halves is None or sum(map(len, tokens)) * encoder.width > _MOST_NUMBERS:
         return encoder, tokens
-    lower = _with(model, encoder=_with(model.encoder, layer=layers[:n_frozen]))
-    upper = _with(model, encoder=_with(model.encoder, layer=layers[n_frozen:]), embeddings=_given())
+    lower, upper = _made(_Lower, halves[0], encoder), _made(_Upper, halves[1], encoder)
+    if not _agree(encoder, lower, upper, tokens[:1]):
+        return encoder, tokens
     kept: list[Any] = [None] * len(tokens)
-    for places, found in _made(_Lower, lower, encoder).blocks(tokens):
-        for place, vectors in zip(places.tolist(), found.half().cpu(), strict=True):
+    for places, found in lower.blocks(tokens):
+        small = found.half() if found.abs().max() < _HALF else found
+        for place, vectors in zip(places.tolist(), small.cpu(), strict=True):
             kept[place] = vectors[: max(len(tokens[place]), 1)].clone()
-    return _made(_Upper, upper, encoder), kept
+    return upper, kept
+
+
+def _halves(model: Any, n_frozen: int) -> tuple[Any, Any] | None:
+    """The frozen layers, and those above them; a decoder's keep their numbers, by which it knows them."""
+    import torch
+
+    if hasattr(model, "embeddings") and hasattr(getattr(model, "encoder", None), "layer"):
+        stack = model.encoder
+        if not 0 < n_frozen < len(stack.layer):
+            return None
+        lower = _with(model, encoder=_with(stack, layer=stack.layer[:n_frozen]))
+        above = _with(stack, layer=stack.layer[n_frozen:])
+        return lower, _with(model, encoder=above, embeddings=_given())
+    layers = getattr(model, "layers", ())
+    if not 0 < n_frozen < len(layers) or not hasattr(model, "norm"):
+        return None
+    none = [_passing()] * len(layers)
+    lower = _with(
+        model,
+        layers=torch.nn.ModuleList([*layers[:n_frozen], *none[n_frozen:]]),
+        norm=torch.nn.Identity(),
+    )
+    return lower, _with(model, layers=torch.nn.ModuleList([*none[:n_frozen], *layers[n_frozen:]]))
+
+
+def _agree(encoder: Encoder, lower: Encoder, upper: Encoder, tokens: Sequence[Any]) -> bool:
+    """Whether both halves make of a text what the whole does: not every decoder is built alike."""
+    import torch
+
+    with torch.no_grad():
+        try:
+            halves = upper.states(list(lower.states(tokens)))
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            return False
+        whole = encoder.states(tokens)
+    return halves.shape == whole.shape and bool(torch.allclose(halves, whole, rtol=1e-3, atol=1e-3))
 
 
 class _Lower(Encoder):
@@ -72,3 +111,14 @@ def _given() -> Any:
             return inputs_embeds
 
     return Given()
+
+
+def _passing() -> Any:
+    """A layer that hands on what it is given."""
+    import torch
+
+    class Passing(torch.nn.Module):  # type: ignore[misc]  # mypy does not see torch
+        def forward(self, hidden: Any, *_: Any, **__: Any) -> Any:
+            return hidden
+
+    return Passing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from commands import Commands
 from fakes import CHEAP, DEAR, Constant, FakeModel, TableRouter
 from suffice.calibration.guarantee import Certificate
 from suffice.engine import Engine, Request
@@ -23,6 +25,7 @@ from suffice.policies import Guarantee
 from suffice.protocols import PolicyContext
 from suffice.store import open_store
 from suffice.types import Answer, Options, Query
+from test_cli_guarantee import write as guarantee_rows
 from test_gateway import ASK, CHAT, call, run
 
 GOOD = Certificate(
@@ -415,3 +418,55 @@ def test_false_alarms_are_rare_while_the_promise_holds(tmp_path: Path, share: fl
 )
 def test_final_answers_are_compared(one: str, other: str, same: bool) -> None:
     assert agree(Answer(content=one, candidate="a"), Answer(content=other, candidate="b")) is same
+
+
+# --- from training to the gateway
+
+
+CONFIG = """
+models:
+  - {name: small, provider: vllm, input_usd_per_mtok: 1, output_usd_per_mtok: 1}
+  - {name: large, provider: vllm, input_usd_per_mtok: 9, output_usd_per_mtok: 9}
+router: {name: ridge, path: router}
+policy: {name: guarantee, certificate: certificate.json}
+store: "sqlite:///:memory:"
+"""
+
+
+@pytest.fixture
+def suffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(tmp_path, monkeypatch, capsys)
+
+
+def test_train_certify_route_and_doctor(suffice: Commands) -> None:
+    data = guarantee_rows(suffice.folder / "data.jsonl", 1200, 2)
+    guarantee_rows(suffice.folder / "train.jsonl", 300, 1, start=5000)
+    assert suffice("train", "ridge", "--data", "train.jsonl", "--out", "router").code == 0
+    certify = ("guarantee", "--calibration", "data.jsonl", "--strong", "large", "--weak", "small")
+    done = suffice(*certify, "--router", "router", "--epsilon", "0.05", "--out", "certificate.json")
+    assert done.code == 0, done.err
+    suffice.write(CONFIG)
+    first = json.loads(data.read_text().splitlines()[0])
+    done = suffice("route", first["query"])
+    assert done.code == 0, done.err
+    assert "mean-drop at most 0.05 with 90% confidence" in " ".join(done.out.split())
+
+    def policy() -> tuple[str, str, str]:
+        found = suffice("doctor", "--json").json["findings"]
+        one = next(finding for finding in found if finding["name"] == "policy auto")
+        return one["status"], one["detail"], one["remedy"]
+
+    status, detail, remedy = policy()
+    assert status == "warn" and "on 1,200 rows" in detail and "shadow: 0.02" in remedy
+    suffice.write(CONFIG.replace("certificate.json}", "certificate.json, shadow: 0.02, judge: large}"))
+    assert policy()[0] == "ok"
+    suffice.write(CONFIG + "sticky: {}\n")
+    assert "sticky" in policy()[1]
+    suffice.write(CONFIG)
+    about = Certificate.from_json((suffice.folder / "certificate.json").read_bytes())
+    Watch(suffice.folder / "certificate.monitor.json", about).update([1.0] * 40, Tally())
+    assert policy()[0] == "warn" and "withdrawn" in policy()[1]
+    assert "withdrawn" in suffice("route", first["query"]).out
+    assert suffice("train", "ridge", "--data", "data.jsonl", "--out", "router").code == 0
+    status, detail, _ = policy()
+    assert status == "fail" and "certified for" in " ".join(detail.split())

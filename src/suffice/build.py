@@ -92,7 +92,7 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
     }
     for pipeline in pipelines.values():
         pipeline.decide(WARM_UP, 0.0)
-    confidence = None if config.confidence is None else _confidence(config.confidence, config)
+    confidence = None if config.confidence is None else make_confidence(config.confidence, config)
     if confidence is not None and confidence.asks:
         models = {name: confidence.asking(model) for name, model in models.items()}
     return Engine(
@@ -196,7 +196,7 @@ def _pipeline(
 ) -> Pipeline:
     chosen = section.router or config.router
     embedder = _embedder(config)
-    trained = given if given is not None else _trained(chosen, config, candidates, embedder)
+    trained = given if given is not None else trained_for(chosen, config, candidates, embedder)
     policy = section.policy or config.policy
     sticky = section.sticky or config.sticky
     router = trained.router
@@ -221,9 +221,16 @@ def _pipeline(
     )
 
 
-def _trained(
+def trained_for(
     chosen: RouterConfig, config: Config, candidates: Sequence[Candidate], embedder: Embedder
 ) -> Trained:
+    """The router of a section, with the models that belong to it.
+
+    Raises
+    ------
+    ArtefactError, ConfigError
+        If it cannot be loaded or made.
+    """
     judge = _judge(chosen, config)
     if chosen.path is None:
         params = chosen.params if judge is None else {**chosen.params, "model": judge}
@@ -286,7 +293,14 @@ def make_guarantee(
         raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
 
 
-def _confidence(section: ConfidenceConfig, config: Config) -> AnswerConfidence:
+def make_confidence(section: ConfidenceConfig, config: Config) -> AnswerConfidence:
+    """The signal and its calibrator.
+
+    Raises
+    ------
+    ConfigError, ArtefactError
+        If there is no such signal or file, or it holds no calibrator.
+    """
     from suffice.plans.confidence import AnswerConfidence
 
     path = None if section.calibrator is None else config.path(section.calibrator)

@@ -13,7 +13,8 @@ import msgspec
 
 from suffice import build, embedders, policies, providers, routers
 from suffice.cli.checks import Finding
-from suffice.config import Config, ModelConfig, RouterConfig
+from suffice.cli.checks_promise import check_confidence, check_guarantee
+from suffice.config import Config, ModelConfig, PipelineConfig, RouterConfig
 from suffice.errors import SufficeError
 from suffice.providers.http import HttpClient
 from suffice.providers.model_files import model_file
@@ -113,10 +114,13 @@ def _digest(path: Path) -> str:
 def check_routing(config: Config) -> Iterator[Finding]:
     """Every router loads and knows the panel; every policy can be made."""
     candidates = build.panel(config)
-    for name, section in (("auto", None), *config.pipelines.items()):
-        chosen = (section.router if section is not None else None) or config.router
-        policy = (section.policy if section is not None else None) or config.policy
+    yield from check_confidence(config, candidates)
+    for name, section in (("auto", PipelineConfig()), *config.pipelines.items()):
+        chosen, policy = section.router or config.router, section.policy or config.policy
         yield _router(name, chosen, config, candidates)
+        if policy.name == build.GUARANTEE:
+            yield from check_guarantee(name, section, config, candidates)
+            continue
         try:
             policies.create(policy.name, **policy.params)
         except SufficeError as error:

@@ -79,7 +79,7 @@ class AnswerConfidence:
                 f"confidence: the signal {signal!r} cannot be read from an answer's tokens alone; "
                 f"known: {', '.join(SIGNALS)}"
             )
-        self.signal, self.asks, self.reference = signal, asks, about.reference
+        self.signal, self.asks, self.about = signal, asks, about
         self._calibrator = calibrator
         info = get(signal)
         self._core: Callable[..., Reading] = info.core()
@@ -106,6 +106,10 @@ class AnswerConfidence:
                 f"no calibrator at {path} ({error.strerror}); `suffice calibrate --out` writes one"
             ) from None
         return cls(signal, calibration.from_json(content), asks=asks, about=_about(content))
+
+    @property
+    def reference(self) -> Reference:
+        return self.about.reference
 
     def asking(self, model: Model) -> Model:
         """The model, asked for what the signal needs."""

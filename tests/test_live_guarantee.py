@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from suffice.plans.shadow.agreement import Agreement, agree
 from suffice.policies import Guarantee
 from suffice.protocols import PolicyContext
 from suffice.store import open_store
-from suffice.types import Answer, Options, Query
+from suffice.types import Answer, Decision, Options, Query, Record
 from test_cli_guarantee import write as guarantee_rows
 from test_gateway import ASK, CHAT, call, run
 
@@ -311,6 +312,30 @@ def test_streams_are_shadowed_once_they_ended_and_not_when_the_client_left(tmp_p
     assert engine.shadows["auto"].watch.monitor.n == 1
 
 
+def test_a_grader_of_ones_own_may_fail_and_streams_of_tool_calls_are_left_out(tmp_path: Path) -> None:
+    class Broken:
+        async def drop(self, *given: Any) -> float:
+            raise ValueError("no")
+
+    shadow = answers(shadowed(tmp_path, *pair(), grader=Broken()))
+    slot = shadow.toss()
+    record = Record(
+        id="r",
+        created_at=0.0,
+        tenant="t",
+        decision=Decision(plan="single", candidate="small", ranking=("small",)),
+    )
+    assert slot is not None
+
+    async def end() -> None:
+        calls = Answer(content="", candidate="small", finish_reason="tool_calls")
+        slot.ended(Query(text="x"), Options(), record, calls, lambda *_: None)  # type: ignore[arg-type]
+        await shadow.close()
+
+    asyncio.run(end())
+    assert (shadow.watch.monitor.n, shadow.watch.tally.failed) == (0, 1)
+
+
 def test_a_judge_rates_both_and_its_calls_are_paid_for(tmp_path: Path) -> None:
     weak, strong = pair("a poem", "another poem")
     judge = FakeModel("judge", "Rating: [[10]]", "Rating: [[7]]", "no idea", price=CHEAP)
@@ -372,6 +397,18 @@ def test_workers_share_one_monitor(tmp_path: Path) -> None:
     alone = Watch(tmp_path / "alone.json", GOOD)
     alone.update([1.0, 0.0, 0.5], Tally())
     assert alone.monitor.to_json() == one.monitor.to_json(), "as if one had seen all"
+
+
+def test_no_drop_is_lost_between_workers(tmp_path: Path) -> None:
+    def work(n: int) -> None:
+        watch = Watch(tmp_path / "m.json", GOOD)
+        for _ in range(n):
+            watch.update([0.0], Tally(skipped=1))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, [15] * 4))
+    kept = Watch(tmp_path / "m.json", GOOD)
+    assert (kept.monitor.n, kept.tally.skipped) == (60, 60)
 
 
 def test_another_workers_withdrawal_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

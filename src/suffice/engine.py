@@ -146,6 +146,9 @@ class Engine:
         if fixed is not None:
             return fixed
         pipeline = self._pipeline(request.model)
+        shadow = self._shadow_of.get(request.model)
+        if shadow is not None:
+            shadow.look()
         start = perf_counter()
         expected = self._decision_s.get(pipeline.name, 0.0)
         if expected > INLINE_S or len(request.query.text) > LONG_TEXT or pipeline.is_slow:
@@ -221,12 +224,10 @@ class Engine:
         raise UnknownModel(name, self.names)
 
     async def _start(self, request: Request) -> _Run:
-        shadow = self._shadow_of.get(request.model)
-        if shadow is None:
-            return self._run(request, await self.decide(request))
-        shadow.look()
         run = self._run(request, await self.decide(request))
-        run.slot = shadow.toss()
+        shadow = self._shadow_of.get(request.model)
+        if shadow is not None:
+            run.slot = shadow.toss()
         return run
 
     def _run(self, request: Request, decision: Decision) -> _Run:

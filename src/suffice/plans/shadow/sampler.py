@@ -3,7 +3,8 @@
 The coin is thrown without a look at the query or the decision. Where it falls on shadow and the cheap model
 answered, the strong one is asked as well, once the client has its answer; where the strong one answered
 anyway, nothing was lost. Left out are requests that were not answered by the model that was decided for (an
-outage is no fault of the threshold), whose client left, or whose comparison failed.
+outage is no fault of the threshold), whose client left, streams that end in tool calls, and comparisons that
+failed.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Shadow:
         ask_for: AskFor,
     ) -> None:
         """See `Slot.ended`."""
-        if answer is None or answer.candidate != record.decision.candidate:
+        if answer is None or answer.candidate != record.decision.candidate or _is_partly_known(answer):
             self._settle(slot, None)
         elif answer.candidate == self.policy.strong:
             self._settle(slot, 0.0)
@@ -131,6 +132,8 @@ class Shadow:
             drop = await self._drop(query, options, weak, _counted(ask, self._count), grader)
         except SufficeError as error:
             _log.warning("a shadow came to nothing: %s", error)
+        except Exception as error:  # the outermost edge of this task, and a grader may be anybody's
+            _log.error("the grader failed with %s", type(error).__name__)
         finally:
             if drop is None:
                 self._told = self._told.plus(Tally(failed=1))
@@ -216,6 +219,11 @@ class Slot:
 
 AskFor = Callable[[Record, Slot], Ask]
 """How the engine asks on the account of a request: every call leaves a record of its own."""
+
+
+def _is_partly_known(answer: Answer) -> bool:
+    """Of a stream only the text is put together: tool calls in it cannot be compared."""
+    return answer.finish_reason in ("tool_calls", "function_call") and not answer.tool_calls
 
 
 def _counted(ask: Ask, count: Callable[[Answer], None]) -> Ask:

@@ -370,12 +370,10 @@ def test_a_file_that_cannot_be_written_is_one_sentence(recorded: Commands) -> No
 
 
 def test_a_router_that_was_saved_alone_is_served_at_list_prices(suffice: Commands) -> None:
-    from suffice import Preferences, routers
-
     rows = "".join(f"{i},question {i},small,large,{i % 3 / 2}\n" for i in range(20))
     suffice.write(f"query_id,query,model_a,model_b,pref_b\n{rows}", "pairs.csv")
-    pairs = Preferences.read(suffice.folder / "pairs.csv")
-    routers.create("elo").fit_preferences(pairs).save(suffice.folder / "router")
+    trained = suffice("train", "elo", "--preferences", "pairs.csv", "--out", "router", "--json").json
+    assert (trained["n_pairs"], trained["arms"]) == (20, ["large", "small"])
     models = "".join(
         f"  - {{name: {name}, provider: openai, model: {model}, api_key: k}}\n"
         for name, model in (("small", "gpt-4o-mini"), ("large", "gpt-4o"))
@@ -385,3 +383,12 @@ def test_a_router_that_was_saved_alone_is_served_at_list_prices(suffice: Command
     assert 0 < min(decision["costs_usd"]) < max(decision["costs_usd"])
     (suffice.folder / "router" / "latencies.json").write_text("{}")
     assert "costs.json" in suffice("route", "hello").err, "half of a directory is no router saved alone"
+
+
+def test_outcomes_beside_preferences_are_golden_labels(suffice: Commands) -> None:
+    suffice.write("query_id,query,model_a,model_b,pref_b\n1,hello,small,large,1\n", "pairs.csv")
+    suffice.write("query_id,query,model,score\n2,hi,small,1\n2,hi,large,0\n", "golden.csv")
+    train = ("train", "elo", "--preferences", "pairs.csv")
+    assert suffice(*train, "--data", "golden.csv", "--out", "r", "--json").json["n_pairs"] == 2
+    assert "speak of outcomes" in suffice(*train, "--models", "small,large", "--out", "r").err
+    assert "nothing to learn from" in suffice("train", "elo", "--out", "r").err

@@ -267,4 +267,4 @@ def test_preferences_are_told_from_outcomes(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("query_id,query,model_a,model_b,pref_b\n1,hi,a,b,0.5\n")
     found = run("train", "elo", "--data", pairs, "--out", tmp_path / "r")
-    assert "fit_preferences" in str(found.exception)
+    assert "--preferences FILE" in str(found.exception)

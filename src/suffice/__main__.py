@@ -1,3 +1,16 @@
-from suffice.cli import main
+"""`suffice` and `python -m suffice`: Ctrl-C ends quietly from the first moment on, imports included."""
 
-main()
+import sys
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        from suffice.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

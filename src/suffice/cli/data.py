@@ -34,10 +34,7 @@ EmbedderOption = Annotated[
 ]
 
 ONE_MODEL = "one model leaves nothing to route"
-_PAIRS = (
-    "these are preferences, which routers learn from in Python: "
-    "routers.create(NAME).fit_preferences(Preferences.read(FILE)).save(DIRECTORY)"
-)
+_PAIRS = "these are preferences: `suffice train NAME --preferences FILE` learns from them"
 _FLAGS = {
     "aggregate='mean'": "`--aggregate mean`",
     "aggregate='first'": "`--aggregate first`",

@@ -77,8 +77,8 @@ class Shadow:
             self._keep_to_it()
 
     def toss(self) -> Slot | None:
-        """The coin."""
-        if not self._random.random() < self.rate:
+        """The coin; none once the promise is withdrawn, when there is nothing left to watch."""
+        if self.policy.withdrawn is not None or not self._random.random() < self.rate:
             return None
         if len(self._open) >= self._most_open:
             self._told = self._told.plus(Tally(skipped=1))

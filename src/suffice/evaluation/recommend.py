@@ -200,7 +200,7 @@ def _is_close(found: Measured, highest: Measured, truth: Truth) -> bool:
     if gap <= 0:
         return True
     if highest.aiq is None and highest.pair is not None:
-        return gap <= _APGR_ERROR / np.sqrt(len(truth.quality))
+        return bool(gap <= _APGR_ERROR / np.sqrt(len(truth.quality)))
     resampled = Resampled(truth, n_resamples=_N_RESAMPLES, seed=0)
     drawn, other = (resampled.draw(one.curve) for one in (found, highest))
     if drawn is None or other is None:

@@ -237,8 +237,8 @@ def test_svm_solves_its_system() -> None:
     kernel = np.exp(-0.8 * ((x[:, None].astype(np.float64) - x[None]) ** 2).sum(axis=2))
     residual = TRAIN.quality - TRAIN.quality.mean(axis=0)
     fitted = kernel @ np.linalg.solve(kernel + 3 * np.eye(len(x)), residual)
-    expected = router.belief_.scores(fitted, fitted).clip(0, 1)
-    np.testing.assert_allclose(router.scores(TRAIN.queries), expected, atol=2e-3)
+    expected = router.belief_.scores(fitted, fitted)
+    np.testing.assert_allclose(router.scores_of_vectors(x), expected, atol=2e-3)
 
 
 def test_svm_with_the_epsilon_loss_is_scikit_learns() -> None:
@@ -247,9 +247,10 @@ def test_svm_with_the_epsilon_loss_is_scikit_learns() -> None:
     quality = TRAIN.quality[:, 1]
     x = router.vectors_(TRAIN.texts)
     theirs = svm.SVR(C=1.0, gamma=1.0, epsilon=0.1, tol=1e-4).fit(x, quality - quality.mean())
-    predicted = theirs.predict(router.vectors_(TEST.texts))[:, None]
-    expected = router.belief_.scores(predicted, predicted).clip(0, 1)
-    np.testing.assert_allclose(router.scores(TEST.queries), expected, atol=5e-3)
+    asked = router.vectors_(TEST.texts)
+    predicted = theirs.predict(asked)[:, None]
+    expected = router.belief_.scores(predicted, predicted)
+    np.testing.assert_allclose(router.scores_of_vectors(asked), expected, atol=5e-3)
     assert len(router.support_) <= len(theirs.support_) + 5
 
 
@@ -294,15 +295,15 @@ def test_training_keeps_the_best_epoch() -> None:
 
 def test_mlp_is_the_mean_of_its_networks() -> None:
     router = fit("mlp", hidden=(12, 6), max_epochs=15)
-    x = router.vectors_(TEST.texts).astype(np.float64)
+    x = router.vectors_(TEST.texts)
     chances = []
     for number in range(3):
         weights = {name: array[number].astype(np.float64) for name, array in router.arrays_.items()}
-        z = network.logits(weights, x) + router.offsets_
+        z = network.logits(weights, x.astype(np.float64)) + router.offsets_
         chances.append(1 / (1 + np.exp(-z)) - 1 / (1 + np.exp(-router.offsets_.astype(np.float64))))
     departures = np.mean(chances, axis=0)
-    expected = router.belief_.scores(departures, departures).clip(0, 1)
-    np.testing.assert_allclose(router.scores(TEST.queries), expected, atol=1e-5)
+    expected = router.belief_.scores(departures, departures)
+    np.testing.assert_allclose(router.scores_of_vectors(x), expected, atol=1e-5)
 
 
 # Boosted trees.
@@ -328,8 +329,8 @@ def test_gbm_is_its_boosters() -> None:
     pytest.importorskip("lightgbm")
     router = fit("gbm", n_trees=12)
     x = np.hstack((router.vectors_(TEST.texts).astype(np.float64), text_statistics(TEST.texts)))
-    expected = router.belief_.scores(*2 * (_departures(router, x),)).clip(0, 1)
-    np.testing.assert_allclose(router.scores(TEST.queries), expected, atol=1e-6)
+    expected = router.belief_.scores(*2 * (_departures(router, x),))
+    np.testing.assert_allclose(router.scores_of_features(x), expected, atol=1e-6)
 
 
 def _departures(router: GBM, x: FloatArray) -> FloatArray:

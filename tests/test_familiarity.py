@@ -9,14 +9,19 @@ import pytest
 
 from suffice import routers
 from suffice.embedders import HashedNgrams
-from suffice.outcomes import Outcomes
+from suffice.outcomes import Outcomes, Preferences
+from suffice.routers.artefact import read_artefact, write_artefact
 from suffice.routers.base import BaseRouter
 from suffice.routers.familiarity import Familiarity
 from suffice.routers.tfidf import Vocabulary
 from suffice.types import FloatArray, Query
 
 EMBEDDER = HashedNgrams()
-NAMES = ("knn", "ridge", "blend", "ensemble")
+NAMES = (
+    *("knn", "ridge", "blend", "ensemble", "logistic", "hybrid", "carrot"),
+    *("kmeans", "svm", "mlp", "gbm", "graphrouter", "embedllm", "irt"),
+    *("elo", "mf", "sw_ranking", "personalized", "gmtrouter"),
+)
 ARMS = ("sums", "poems", "weak")
 SUMS = "add the numbers and say the total number of apples in all baskets after selling some more"
 POEMS = "write a sad verse with rhyme about the sea and moon at night under old trees in winter rain"
@@ -46,16 +51,19 @@ def scores(router: BaseRouter, *asked: str) -> FloatArray:
 
 @pytest.fixture(scope="module", params=NAMES)
 def router(request: pytest.FixtureRequest) -> BaseRouter:
+    if request.param == "gbm":
+        pytest.importorskip("lightgbm")
     found: BaseRouter = routers.create(request.param, EMBEDDER).fit(planted())
     return found
 
 
 class TestRouters:
     def test_they_stay_sharp_on_what_they_know(self, router: BaseRouter) -> None:
-        known = scores(router, *texts(SUMS, 20, 3))
-        assert (known[:, 0] > known[:, 1] + 0.3).all()
-        known = scores(router, *texts(POEMS, 20, 4))
-        assert (known[:, 1] > known[:, 0] + 0.3).all()
+        for words, best, other in ((SUMS, 0, 1), (POEMS, 1, 0)):
+            known = scores(router, *texts(words, 20, 3))
+            gaps = known[:, best] - known[:, other]
+            assert (gaps > 0.1).all()
+            assert gaps.mean() > 0.4
 
     def test_of_another_world_they_say_the_means(self, router: BaseRouter) -> None:
         means = planted().quality.mean(axis=0)
@@ -82,6 +90,48 @@ class TestRouters:
         router.save(tmp_path)
         again = type(router).load(tmp_path, embedder=EMBEDDER)
         np.testing.assert_array_equal(scores(again, *FOREIGN), scores(router, *FOREIGN))
+
+
+@pytest.mark.parametrize("name", ["elo", "mf", "sw_ranking", "personalized", "kmeans"])
+def test_of_another_world_they_say_the_win_rates_over_all_battles(name: str) -> None:
+    learnt = routers.create(name, EMBEDDER).fit_preferences(Preferences.from_outcomes(planted(60)))
+    rates = [learnt.mean_quality_[arm] for arm in learnt.arms]
+    np.testing.assert_allclose(scores(learnt, *FOREIGN), np.tile(rates, (3, 1)), atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["personalized", "gmtrouter"])
+def test_a_users_likings_are_not_carried_into_another_world(name: str) -> None:
+    asked = [*texts(SUMS, 60, 1), *texts(POEMS, 60, 2)]
+    rows = [(f"{n}", text, user) for n, text in enumerate(asked) for user in ("u", "v")]
+    ids, queries, users = zip(*rows, strict=True)
+    liking = [1.0 if user == "u" else 0.0 for user in users]
+    n = len(rows)
+    pairs = Preferences.from_columns(ids, queries, ["a"] * n, ["b"] * n, liking, annotator=users)
+    learnt = routers.create(name, EMBEDDER).fit_preferences(pairs)
+
+    def gap(text: str) -> float:
+        of_u, of_v = learnt.scores([Query(text=text, user=user) for user in ("u", "v")])
+        return float(np.abs(of_u - of_v).max())
+
+    assert gap(asked[0]) > 0.3
+    assert gap(FOREIGN[0]) < 0.01
+
+
+def test_without_sparse_features_every_query_is_trusted() -> None:
+    learnt = routers.create("kmeans", EMBEDDER, projection="none").fit(planted(60))
+    assert learnt.vectors_.read(FOREIGN)[1].tolist() == [1.0, 1.0, 1.0]
+    assert "familiarity" not in "\n".join(learnt.explain(Query(text=FOREIGN[0])).evidence)
+
+
+@pytest.mark.parametrize("name", ["kmeans", "logistic"])
+def test_artefacts_older_than_familiarity_trust_every_query(name: str, tmp_path: Path) -> None:
+    learnt = routers.create(name, EMBEDDER).fit(planted(60))
+    learnt.save(tmp_path)
+    artefact, arrays = read_artefact(tmp_path, name, EMBEDDER)
+    write_artefact(tmp_path, artefact, {key: arrays[key] for key in set(arrays) - {"familiarity", "lsa_idf"}})
+    again = type(learnt).load(tmp_path, embedder=EMBEDDER)
+    assert np.ptp(scores(again, *FOREIGN, *texts(SUMS, 1, 3)), axis=0).max() > 0.1
+    assert "familiarity 1.00" in again.explain(Query(text=FOREIGN[0])).evidence
 
 
 class TestFamiliarity:

@@ -96,7 +96,7 @@ def test_graphrouter_learns_what_tells_models_apart() -> None:
     found = router.scores([Query(text="a python loop"), Query(text="the integral proof")])
     assert found[0, 1] - found[0, 0] > 0.4
     assert found[1, 0] - found[1, 1] > 0.4
-    assert "task node" in router.explain(Query(text="a python loop")).evidence[0]
+    assert "task node" in router.explain(Query(text="a python loop")).evidence[1]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_known_users_get_what_they_like(trained: Any) -> None:
     likes_long, likes_brief = (trained.scores([Query(text=text, user=f"user-{u}")])[0] for u in (0, 1))
     assert likes_long[1] - likes_long[0] > 0.2
     assert likes_brief[0] - likes_brief[1] > 0.2
-    assert "20 choices" in trained.explain(Query(text=text, user="user-1")).evidence[1]
+    assert "20 choices" in trained.explain(Query(text=text, user="user-1")).evidence[2]
 
 
 def test_unknown_users_change_nothing(trained: Any) -> None:

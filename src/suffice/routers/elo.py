@@ -127,10 +127,13 @@ class Elo(PairwiseRouter):
     def _weights(self, vectors: NDArray[np.float32]) -> FloatArray:
         return soft_weights(vectors, self.centres_, nearest=_NEAREST, beta=_BETA)
 
-    def _win_rates(self, texts: Sequence[str]) -> FloatArray:
-        if self.clusters == 0:
-            return np.tile(self.rates_, (len(texts), 1))
-        return np.asarray(self._weights(self.vectors_(texts)) @ self.cluster_rates_)
+    def _scores(self, queries: Sequence[Query]) -> FloatArray:
+        if self.clusters == 0:  # the same for all: texts need not be read
+            return np.tile(self.levels_[self.places_], (len(queries), 1))
+        return super()._scores(queries)
+
+    def _win_rates(self, vectors: NDArray[np.float32]) -> FloatArray:
+        return np.asarray(self._weights(vectors) @ self.cluster_rates_)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         best = np.argsort(-self.ratings_, kind="stable")[:3]
@@ -140,7 +143,8 @@ class Elo(PairwiseRouter):
         if self.clusters == 0:
             return (overall,)
         cluster = int(self._weights(self.vectors_([query.text]))[0].argmax())
-        return overall, f"cluster {cluster} of {len(self.centres_)}, {self.sizes_[cluster]} training queries"
+        nearest = f"cluster {cluster} of {len(self.centres_)}, {self.sizes_[cluster]} training queries"
+        return (*self.vectors_.evidence(query.text), overall, nearest)
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {

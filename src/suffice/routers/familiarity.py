@@ -98,13 +98,7 @@ class Familiarity:
 
     def near_means(self, scores: FloatArray, means: FloatArray, rows: SparseFeatures) -> FloatArray:
         """(n, K): scores (n, K) of these queries, as near the arms' means (K,) as they are unfamiliar."""
-        if rows.n_rows == 1:
-            one = self._of_one(rows)
-            return scores if one == 1 else np.asarray(means + one * (scores - means))
-        trust = self(rows)
-        if trust.min() == 1:
-            return scores
-        return np.asarray(means + trust[:, None] * (scores - means))
+        return towards_means(scores, means, self(rows))
 
     def evidence(self, rows: SparseFeatures) -> str:
         """What to say of one query."""
@@ -120,3 +114,10 @@ class Familiarity:
         weights[weights == 0] = self._unknown
         total = np.bincount(ids, weights=weights, minlength=n)
         return np.divide(known, total, out=np.zeros(n), where=total > 0)
+
+
+def towards_means(scores: FloatArray, means: FloatArray, trust: FloatArray) -> FloatArray:
+    """(n, K): scores (n, K), as near the arms' means (K,) as the queries are little trusted (n,)."""
+    if np.minimum.reduce(trust) == 1:
+        return scores
+    return np.asarray(means + trust[:, None] * (scores - means))

@@ -21,6 +21,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.crossfit import Belief, CrossFit, Parts, folds
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.textstats import NAMES, text_statistics
 from suffice.routers.trees import Trees
 from suffice.routers.vectors import Projection, TextVectors
@@ -145,7 +146,9 @@ class GBM(BaseRouter):
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
-        return self.scores_of_features(_features(self.vectors_(texts), texts))
+        vectors, trust = self.vectors_.read(texts)
+        scores = self.scores_of_features(_features(vectors, texts))
+        return towards_means(scores, self.belief_.means, trust)
 
     def scores_of_features(self, x: FloatArray) -> FloatArray:
         """(n, K), not clipped, from vectors with statistics beside them."""
@@ -160,6 +163,7 @@ class GBM(BaseRouter):
     def _evidence(self, query: Query) -> tuple[str, ...]:
         slope, own_slope = self.belief_.slopes
         return (
+            *self.vectors_.evidence(query.text),
             f"{self.trees_.n_trees} trees learnt from {self.n_train_} queries",
             f"slope {slope:.2f} on what the arms share, about {own_slope:.2f} on what tells them apart",
         )

@@ -31,6 +31,7 @@ from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.clustering import kmeans, soft_weights
 from suffice.routers.descent import Params, Schedule, committee, means_of, members_of, sigmoid, with_one
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.graph import EdgeLoss, Graph, first_params, logits_of, node_states, reordered, served
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.vectors import Projection, TextVectors
@@ -180,14 +181,17 @@ class GraphRouter(BaseRouter):
         return shared, gaps - shared
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        shared, own = self._parts(self._chances(self.vectors_([query.text for query in queries])))
-        return np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        shared, own = self._parts(self._chances(vectors))
+        scores = np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+        return towards_means(scores, self.means_, trust)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         weights = self._weights(self.vectors_([query.text]))[0]
         best = int(weights.argmax())
         shared, own = self.slopes_
         return (
+            *self.vectors_.evidence(query.text),
             f"nearest task node {best} of {len(weights)}, weight {weights[best]:.2f}",
             f"believed {shared:.2f} times on what the arms share, {own:.2f} on what tells them apart",
         )

@@ -107,6 +107,7 @@ class Hybrid(BaseRouter):
             chances = self.chances_.scores([query])[0]
             known = [k for k in np.argsort(-np.nan_to_num(chances, nan=-1.0)) if not np.isnan(chances[k])]
             lines += [f"chance that {self.arms_[k]} is no worse: {chances[k]:.2f}" for k in known[:3]]
+            lines += self.chances_.explain(query).evidence
         return tuple(lines)
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

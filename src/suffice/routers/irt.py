@@ -142,7 +142,7 @@ class IRT(LatentRouter):
         }
 
     def _add(self, name: str, queries: Sequence[Query], quality: FloatArray) -> AddedArm:
-        inputs = with_one(self._inputs([query.text for query in queries]))
+        inputs = with_one(self._inputs(self.vectors_([query.text for query in queries])))
         members = list(members_of(self.params_))
         trained = np.mean([self._chances(params, inputs) for params in members], axis=0)
         shared = float(self._parts(trained)[0].mean())
@@ -178,8 +178,7 @@ class IRT(LatentRouter):
             adam.step({"theta": (slope / len(quality)).astype(np.float32)})
         return np.asarray(mine["theta"][0])
 
-    def _inputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = self.vectors_(texts)
+    def _inputs(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not self.warm_up:
             return vectors
         return np.array([self._warmed(vector) for vector in vectors], np.float32)

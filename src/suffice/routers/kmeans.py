@@ -26,6 +26,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.clustering import cluster_sums, kmeans, soft_weights, squared_distances
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.vectors import Projection, TextVectors
 from suffice.types import FloatArray, Query
@@ -136,8 +137,9 @@ class KMeans(BaseRouter):
         return soft_weights(vectors, centres, nearest=self.nearest, beta=self.beta)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        vectors = self.vectors_([query.text for query in queries])
-        return np.asarray(self.means_ + self._weights(vectors, self.centres_) @ self.table_)
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        scores = np.asarray(self.means_ + self._weights(vectors, self.centres_) @ self.table_)
+        return towards_means(scores, self.means_, trust)
 
     def _add(self, name: str, queries: Sequence[Query], quality: FloatArray) -> AddedArm:
         """UniRoute's way: the new arm's cluster means, beside what the clusters share."""
@@ -155,7 +157,7 @@ class KMeans(BaseRouter):
     def _evidence(self, query: Query) -> tuple[str, ...]:
         weights = self._weights(self.vectors_([query.text]), self.centres_)[0]
         best = np.argsort(-weights, kind="stable")[: self.nearest]
-        return tuple(
+        return self.vectors_.evidence(query.text) + tuple(
             f"cluster {one} of {len(self.centres_)}, {self.sizes_[one]} training queries, "
             f"weight {weights[one]:.2f}"
             for one in best.tolist()

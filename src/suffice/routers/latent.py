@@ -29,6 +29,7 @@ from suffice.routers.descent import (
     with_one,
 )
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.shrinkage import HeldOut, shared_and_own
 from suffice.routers.vectors import Projection, TextVectors
 from suffice.types import FloatArray, IntArray, Query
@@ -95,16 +96,19 @@ class LatentRouter(BaseRouter):
         return shared, gaps - shared
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        inputs = with_one(self._inputs([query.text for query in queries]))
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        inputs = with_one(self._inputs(vectors))
         members = [self._chances(params, inputs) for params in members_of(self.params_)]
         shared, own = self._parts(np.mean(members, axis=0))
-        return np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+        scores = np.asarray(self.means_ + (self.slopes_[0] * shared + self.slopes_[1] * own))
+        return towards_means(scores, self.means_, trust)
 
     def _chances(self, params: Params, inputs: NDArray[np.float32]) -> FloatArray:
         return np.asarray(sigmoid(self._logits(params, inputs)), np.float64)
 
-    def _inputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.vectors_(texts)
+    def _inputs(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the form reads of queries' vectors."""
+        return vectors
 
     def _remember(self, vectors: NDArray[np.float32], draws: NDArray[np.uint64]) -> None:
         """Keep what `_inputs` needs of the training texts' vectors."""
@@ -129,6 +133,7 @@ class LatentRouter(BaseRouter):
     def _evidence(self, query: Query) -> tuple[str, ...]:
         shared, own = self.slopes_
         return (
+            *self.vectors_.evidence(query.text),
             f"learnt from {self.n_train_} queries by {len(self.params_[self.arrays_[0]])} members",
             f"believed {shared:.2f} times on what the arms share, {own:.2f} on what tells them apart",
         )

@@ -21,6 +21,7 @@ from suffice.protocols import Embedder
 from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.crossfit import Belief, CrossFit, folds
+from suffice.routers.familiarity import Familiarity
 from suffice.routers.irls import LinearKernel, logistic_path, sigmoid
 from suffice.routers.sparse import Float32, SparseMatrix
 from suffice.routers.tfidf import Vocabulary
@@ -63,6 +64,7 @@ class Logistic(BaseRouter):
         self.offsets_ = log_odds(quality)
         rows = self._feature_embedder().features(outcomes.texts, self.features)
         self.vocabulary_ = Vocabulary.learn(rows, min_rows=self.min_rows)
+        self.familiarity_ = Familiarity.learn(self.vocabulary_, rows)
         kernel = LinearKernel(SparseMatrix(self.vocabulary_.weigh(rows)))
         grid = sorted(self.penalties, reverse=True)
         crossfit = CrossFit(quality, len(grid))
@@ -83,10 +85,11 @@ class Logistic(BaseRouter):
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         texts = [query.text for query in queries]
-        return self.scores_of_features(self._feature_embedder().features(texts, self.features))
+        rows = self._feature_embedder().features(texts, self.features)
+        return self.familiarity_.near_means(self.scores_of_features(rows), self.belief_.means, rows)
 
     def scores_of_features(self, features: SparseFeatures) -> FloatArray:
-        """(n, K), not clipped, from the embedder's sparse features."""
+        """(n, K), not clipped, however unfamiliar, from the embedder's sparse features."""
         rows = self.vocabulary_.weigh(features)
         logits = np.empty((rows.n_rows, self.weights_.shape[1]), np.float32)
         for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
@@ -98,12 +101,14 @@ class Logistic(BaseRouter):
         return self.belief_.scores(*((low, high) if first <= second else (high, low)))
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        rows = self.vocabulary_.weigh(self._feature_embedder().features([query.text], self.features))
+        features = self._feature_embedder().features([query.text], self.features)
+        rows = self.vocabulary_.weigh(features)
         grid, (slope, own_slope) = sorted(self.penalties, reverse=True), self.belief_.slopes
         shared, own = (grid[one] for one in self.belief_.settings)
         known = f"{len(rows.indices)} n-grams of the query are known from {self.n_train_} training queries"
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
-        return known, f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart"
+        apart = f"{own:g} and about {own_slope:.2f} on what tells them apart"
+        return self.familiarity_.evidence(features), known, f"{together}, {apart}"
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {
@@ -111,6 +116,7 @@ class Logistic(BaseRouter):
             "idf": self.vocabulary_.idf,
             "weights": self.weights_,
             "offsets": self.offsets_,
+            "familiarity": self.familiarity_.state(),
         }
         return arrays | self.belief_.arrays(), self.belief_.facts()
 
@@ -119,6 +125,7 @@ class Logistic(BaseRouter):
         self._feature_embedder()
         columns = arrays.take("columns", "i", (None,))
         self.vocabulary_ = Vocabulary(columns, arrays.take("idf", "f", columns.shape))
+        self.familiarity_ = Familiarity.restore(arrays, self.vocabulary_)
         n_arms = len(self.arms_)
         self.belief_ = Belief.restore(arrays, facts, n_arms)
         n_sets = len(set(self.belief_.settings))

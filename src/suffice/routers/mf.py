@@ -107,21 +107,22 @@ class MF(PairwiseRouter):
         found = np.array([deltas(params, inputs) for params in members_of(self.params_)], np.float64)
         return held, expected_win_rates(found[folds[held], held])
 
-    def _of_vectors(self, vectors: NDArray[np.float32]) -> FloatArray:
+    def _deltas(self, vectors: NDArray[np.float32]) -> FloatArray:
         """(n, K): delta, the mean over members."""
         inputs = with_one(vectors)
         found = [deltas(params, inputs) for params in members_of(self.params_)]
         return np.asarray(np.mean(found, axis=0, dtype=np.float64))
 
-    def _win_rates(self, texts: Sequence[str]) -> FloatArray:
-        return expected_win_rates(self._of_vectors(self.vectors_(texts)))
+    def _win_rates(self, vectors: NDArray[np.float32]) -> FloatArray:
+        return expected_win_rates(self._deltas(vectors))
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        gaps = self._of_vectors(self.vectors_([query.text]))[0]
+        gaps = self._deltas(self.vectors_([query.text]))[0]
         best = np.argsort(-gaps, kind="stable")[:3].tolist()
         names = sorted(self.arms_)
         logits = ", ".join(f"{names[one]} {gaps[one]:+.2f}" for one in best)
-        return f"learnt from battles on {self.n_train_} queries", f"logits: {logits}"
+        learnt = f"learnt from battles on {self.n_train_} queries"
+        return (*self.vectors_.evidence(query.text), learnt, f"logits: {logits}")
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays: dict[str, NDArray[Any]] = {f"mf_{name}": self.params_[name] for name in _PARAMS}

@@ -23,6 +23,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.crossfit import Belief, CrossFit, folds
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.logistic import log_odds
 from suffice.routers.network import Weights, initial, logits, train
 from suffice.routers.vectors import Projection, TextVectors
@@ -126,7 +127,8 @@ class MLP(BaseRouter):
         self._base = _chance(self.offsets_)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        return self.scores_of_vectors(self.vectors_([query.text for query in queries]))
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        return towards_means(self.scores_of_vectors(vectors), self.belief_.means, trust)
 
     def scores_of_vectors(self, vectors: NDArray[np.float32]) -> FloatArray:
         """(n, K), not clipped, from dense vectors (n, d)."""
@@ -143,6 +145,7 @@ class MLP(BaseRouter):
     def _evidence(self, query: Query) -> tuple[str, ...]:
         slope, own_slope = self.belief_.slopes
         return (
+            *self.vectors_.evidence(query.text),
             f"{self._shape[0]} networks learnt from {self.n_train_} queries",
             f"slope {slope:.2f} on what the arms share, about {own_slope:.2f} on what tells them apart",
         )

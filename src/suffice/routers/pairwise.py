@@ -7,7 +7,7 @@ weighs scores against costs needs the latter. So after training on outcomes scor
 
 with rate_m the arm's rate over all battles, level_m linear in it over the arms (which counts whom an arm
 met, where outcomes are unknown), and the slope from queries held out. After training on preferences
-scores are the win rates themselves.
+scores are the win rates themselves. Of queries unlike the training queries no more is said than level_m.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter, arm_means
 from suffice.routers.battles import Battles
 from suffice.routers.bradley_terry import bradley_terry, win_table
+from suffice.routers.familiarity import towards_means
 from suffice.routers.preferring import expected_win_rates, known_battles
 from suffice.routers.shrinkage import HeldOut, shared_and_own
+from suffice.routers.vectors import TextVectors
 from suffice.types import FloatArray, IntArray, Query
 
 _PENALTY: Final = 1.0
@@ -36,6 +38,8 @@ class PairwiseRouter(BaseRouter):
     """A subclass learns from `Battles` and gives win rates in the order of their models."""
 
     seed: int = 0
+    vectors_: TextVectors
+    """Set by `_learn`."""
     max_battles: ClassVar[int] = 500_000
     """About how many pairs of outcomes are taken as battles, where there are more."""
 
@@ -86,9 +90,13 @@ class PairwiseRouter(BaseRouter):
         return sums.slope(0, slice(None))
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        rates = self._win_rates([query.text for query in queries])
-        scores = self.levels_ + self.slope_ * (rates - self.rates_)
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        scores = towards_means(self._quality(vectors, queries), self.levels_, trust)
         return np.asarray(scores[:, self.places_])
+
+    def _quality(self, vectors: NDArray[np.float32], queries: Sequence[Query]) -> FloatArray:
+        """(n, K): of every model, by name, on queries of these vectors, however unfamiliar."""
+        return np.asarray(self.levels_ + self.slope_ * (self._win_rates(vectors) - self.rates_))
 
     @abstractmethod
     def _learn(self, battles: Battles) -> tuple[IntArray, FloatArray]:
@@ -98,7 +106,7 @@ class PairwiseRouter(BaseRouter):
         """
 
     @abstractmethod
-    def _win_rates(self, texts: Sequence[str]) -> FloatArray:
+    def _win_rates(self, vectors: NDArray[np.float32]) -> FloatArray:
         """(n, K): expected win rate of every model, by name, against the others."""
 
     def _pair_state(self) -> dict[str, NDArray[Any]]:

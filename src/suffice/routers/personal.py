@@ -2,8 +2,9 @@
 
 For everybody a model's rating is linear in the query's vector (`linear_battles`). A subclass says by how
 much a user's history shifts the ratings. A user is `annotator` in preferences and `user` in a query; a
-query of an unknown user, or of none, gets the scores for everybody. `observe` takes up new interactions,
-also of new users, and trains nothing again.
+query of an unknown user, or of none, gets the scores for everybody. What a user likes is not carried
+to queries unlike the training queries, which get what everybody's ratings are in the mean. `observe`
+takes up new interactions, also of new users, and trains nothing again.
 """
 
 from __future__ import annotations
@@ -110,11 +111,8 @@ class PersonalRouter(PairwiseRouter):
             seed=self.seed,
         )
         self.names_ = battles.models
-        self.theta_, held, ratings = fit_linear(with_one(vectors).astype(np.float64), battles)
+        self.theta_, held, ratings = fit_linear(_with_one(vectors), battles)
         return held, expected_win_rates(ratings)
-
-    def _inputs(self, texts: Sequence[str]) -> FloatArray:
-        return with_one(self.vectors_(texts)).astype(np.float64)
 
     def _histories(self, known: Preferences) -> dict[str, History]:
         """By annotator, in the order given, of pairs whose models are all trained on."""
@@ -125,7 +123,7 @@ class PersonalRouter(PairwiseRouter):
                 rows_of.setdefault(user, []).append(row)
         if not rows_of:
             return {}
-        inputs = self._inputs(known.query)
+        inputs = _with_one(self.vectors_(known.query))
         first = np.array([place[model] for model in known.model_a], np.intp)
         second = np.array([place[model] for model in known.model_b], np.intp)
         gaps = np.einsum("nd,nd->n", inputs, self.theta_[second] - self.theta_[first])
@@ -135,13 +133,16 @@ class PersonalRouter(PairwiseRouter):
             for user, chosen in sorted(rows_of.items())
         }
 
-    def _win_rates(self, texts: Sequence[str]) -> FloatArray:
-        return expected_win_rates(self._inputs(texts) @ self.theta_.T)
+    def _win_rates(self, vectors: NDArray[np.float32]) -> FloatArray:
+        return expected_win_rates(_with_one(vectors) @ self.theta_.T)
 
     def ratings(self, queries: Sequence[Query]) -> FloatArray:
         """(n, K): ratings in logits, each for its query's user; the arms are sorted by name."""
         self._check_fitted()
-        inputs = self._inputs([query.text for query in queries])
+        return self._ratings(self.vectors_([query.text for query in queries]), queries)
+
+    def _ratings(self, vectors: NDArray[np.float32], queries: Sequence[Query]) -> FloatArray:
+        inputs = _with_one(vectors)
         found = inputs @ self.theta_.T
         rows_of: dict[str, list[int]] = {}
         for row, query in enumerate(queries):
@@ -151,18 +152,18 @@ class PersonalRouter(PairwiseRouter):
             found[rows] += self._shift(user, inputs[rows])
         return np.asarray(found)
 
-    def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        common = super()._scores(queries)
+    def _quality(self, vectors: NDArray[np.float32], queries: Sequence[Query]) -> FloatArray:
+        common = super()._quality(vectors, queries)
         if not any(query.user in self.histories_ for query in queries if query.user is not None):
             return common
-        for_all = self._win_rates([query.text for query in queries])
-        own = expected_win_rates(self.ratings(queries))
-        return np.asarray(common + (own - for_all)[:, self.places_])
+        own = expected_win_rates(self._ratings(vectors, queries))
+        return np.asarray(common + own - self._win_rates(vectors))
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
         history = self.histories_.get(query.user) if query.user is not None else None
         known = "no history of this user" if history is None else f"{len(history)} choices of this user"
-        return f"learnt from {self.n_train_} queries and {len(self.histories_)} users", known
+        learnt = f"learnt from {self.n_train_} queries and {len(self.histories_)} users"
+        return (*self.vectors_.evidence(query.text), learnt, known)
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         arrays = self._pair_state() | self.vectors_.state() | {"theta": self.theta_}
@@ -187,6 +188,10 @@ class PersonalRouter(PairwiseRouter):
     def _reject(self, is_wrong: bool, given: str, needed: str) -> None:
         if is_wrong:
             raise ConfigError(f"{self.name} with {given}; {needed}")
+
+
+def _with_one(vectors: NDArray[np.float32]) -> FloatArray:
+    return with_one(vectors).astype(np.float64)
 
 
 def in_text_order(history: History, seed: int) -> History:

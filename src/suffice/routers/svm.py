@@ -26,6 +26,7 @@ from suffice.routers.artefact import Arrays
 from suffice.routers.base import BaseRouter
 from suffice.routers.crossfit import Belief, CrossFit, Parts, folds
 from suffice.routers.draws import text_draws
+from suffice.routers.familiarity import towards_means
 from suffice.routers.gradients import conjugate_gradients
 from suffice.routers.vectors import Projection, TextVectors
 from suffice.types import FloatArray, IntArray, Query
@@ -134,7 +135,8 @@ class SVM(BaseRouter):
         self._halves = np.einsum("sd,sd->s", support, support) * np.float32(0.5)
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
-        return self.scores_of_vectors(self.vectors_([query.text for query in queries]))
+        vectors, trust = self.vectors_.read([query.text for query in queries])
+        return towards_means(self.scores_of_vectors(vectors), self.belief_.means, trust)
 
     def scores_of_vectors(self, vectors: NDArray[np.float32]) -> FloatArray:
         """(n, K), not clipped, from dense vectors (n, d)."""
@@ -155,6 +157,7 @@ class SVM(BaseRouter):
         shared, own = (grid[one] for one in self.belief_.settings)
         together = f"penalty {shared:g} and slope {slope:.2f} on what the arms share"
         return (
+            *self.vectors_.evidence(query.text),
             f"{len(self.support_)} support vectors from {self.n_train_} training queries",
             f"{together}, {own:g} and about {own_slope:.2f} on what tells them apart",
         )

@@ -13,7 +13,7 @@ as RouteLLM does in its code, only if asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -129,17 +129,17 @@ class SWRanking(PairwiseRouter):
             self.wins_.table(weights), penalty=self.penalty_, prior=self.prior_, tolerance=_TOLERANCE
         )
 
-    def _win_rates(self, texts: Sequence[str]) -> FloatArray:
-        ratings = [self._ratings(self.texts_vectors_ @ one, self.gamma_) for one in self._embedded(texts)]
+    def _win_rates(self, vectors: NDArray[np.float32]) -> FloatArray:
+        ratings = [self._ratings(self.texts_vectors_ @ one, self.gamma_) for one in self._reduced(vectors)]
         return expected_win_rates(np.array(ratings)[:, self.tiers_])
 
-    def _embedded(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = self.vectors_(texts)
+    def _reduced(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return vectors if self.directions_ is None else reduced(vectors, self.directions_)
 
     def _evidence(self, query: Query) -> tuple[str, ...]:
-        cosines = self.texts_vectors_ @ self._embedded([query.text])[0]
+        cosines = self.texts_vectors_ @ self._reduced(self.vectors_([query.text]))[0]
         return (
+            *self.vectors_.evidence(query.text),
             f"{self.wins_.n_battles} battles on {len(cosines)} queries, gamma {self.gamma_:g}",
             f"largest cosine {float(cosines.max()):.3f}",
         )

@@ -12,6 +12,7 @@ from suffice.errors import ConfigError
 from suffice.protocols import Embedder, has_features
 from suffice.routers.artefact import Arrays
 from suffice.routers.lsa import Lsa
+from suffice.types import FloatArray
 
 Projection = Literal["auto", "lsa", "none"]
 
@@ -65,9 +66,20 @@ class TextVectors:
         return cls(embedder, lsa), vectors
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.read(texts)[0]
+
+    def read(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], FloatArray]:
+        """The vectors, and how familiar the texts are (n,), in [0, 1]; 1 where no projection was learnt."""
         if self.lsa is None or not has_features(self.embedder):
-            return self.embedder.embed(texts)
-        return self.lsa.project(self.embedder.features(texts))
+            return self.embedder.embed(texts), np.ones(len(texts))
+        rows = self.embedder.features(texts)
+        return self.lsa.project(rows), self.lsa.familiarity(rows)
+
+    def evidence(self, text: str) -> tuple[str, ...]:
+        """What to say of how familiar it is."""
+        if self.lsa is None or not has_features(self.embedder):
+            return ()
+        return (self.lsa.familiarity.evidence(self.embedder.features([text])),)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Arrays for a router's artefact; none without a projection."""

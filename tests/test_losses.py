@@ -13,6 +13,7 @@ import pytest
 from suffice import routers
 from suffice.errors import ConfigError, DataError
 from suffice.outcomes import Outcomes, Preferences
+from suffice.routers.binary_losses import binary_loss
 from suffice.routers.losses import LOSSES, Loss, two_ways
 from suffice.types import FloatArray, Query
 
@@ -203,3 +204,30 @@ def test_options_that_do_not_fit() -> None:
         small("bert", loss="hinge").fit(table())
     with pytest.raises(ConfigError, match="has no strength"):
         small("causal_lm", loss_strength=0.1).fit(table())
+
+
+def numbers(loss: Loss, logits: FloatArray, chance: FloatArray) -> FloatArray:
+    """By the losses for one true class, without torch."""
+    found = []
+    for z, y in zip(logits.tolist(), chance.tolist(), strict=True):
+        p = 1 / (1 + math.exp(-z))
+        probs = np.array([1 - p, p])
+        found.append(
+            y * of_one_class(loss.name, probs, 1, loss.value)
+            + (1 - y) * of_one_class(loss.name, probs, 0, loss.value)
+        )
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_right_or_wrong_in_numpy(name: str) -> None:
+    logits, chance = np.linspace(-6.05, 6, 40), np.tile([0.0, 0.3, 0.8, 1.0], 10)
+    for strength in (None, 0.25):
+        loss = Loss(name, strength if LOSSES[name].strength is not None else None)
+        value, slope = binary_loss(loss, logits, chance)
+        np.testing.assert_allclose(value, numbers(loss, logits, chance), atol=1e-12)
+        above, below = (numbers(loss, logits + step, chance) for step in (1e-6, -1e-6))
+        np.testing.assert_allclose(slope, (above - below) / 2e-6, atol=1e-8)
+        value, slope = binary_loss(loss, np.array([-800.0, 800.0]), np.array([1.0, 0.0]))
+        assert np.isfinite(value).all()
+        assert np.isfinite(slope).all()

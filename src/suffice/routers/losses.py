@@ -23,9 +23,9 @@ from typing import Any, Final
 
 from suffice.errors import ConfigError
 
-_UNSURE: Final = 0.2
+UNSURE: Final = 0.2
 """Below this probability of the true class FLSD-53 takes the larger gamma."""
-_GAMMAS: Final = (5.0, 3.0)
+GAMMAS: Final = (5.0, 3.0)
 _LEAST: Final = 1e-6
 """1 - p is held above it: the slope of (1 - p)^gamma has no end at p = 1 for a gamma below 1."""
 
@@ -49,8 +49,8 @@ def focal_sample(log_probs: Any, truth: Any, _: float = 0.0) -> Any:
     """Focal loss with gamma 5 where p of the true class is below 0.2, and 3 elsewhere (FLSD-53)."""
     import torch
 
-    is_unsure = log_probs.detach().exp() < _UNSURE
-    gamma = torch.where(is_unsure, *_GAMMAS).to(log_probs.dtype)
+    is_unsure = log_probs.detach().exp() < UNSURE
+    gamma = torch.where(is_unsure, *GAMMAS).to(log_probs.dtype)
     return -(truth * _missing(log_probs).pow(gamma) * log_probs).sum(dim=-1)
 
 
@@ -113,14 +113,21 @@ class Loss:
 
     def __call__(self, log_probs: Any, truth: Any) -> Any:
         """(...), of log-probabilities and truth (..., K)."""
-        kind = LOSSES[self.name]
-        strength = kind.strength if self.strength is None else self.strength
-        return kind.function(log_probs, truth, strength or 0.0)
+        return LOSSES[self.name].function(log_probs, truth, self.value)
+
+    @property
+    def value(self) -> float:
+        """The strength that is taken; 0 where there is none to set."""
+        own = LOSSES[self.name].strength
+        return float((own or 0.0) if self.strength is None else self.strength)
 
     @property
     def stages(self) -> tuple[Loss, ...]:
         """What to train with, one after the other: Gatekeeper goes on from what cross-entropy has learnt."""
         return (Loss(), self) if self.name == "gatekeeper" else (self,)
+
+
+CROSS_ENTROPY: Final = Loss()
 
 
 def two_ways(logits: Any, chance: Any) -> tuple[Any, Any]:

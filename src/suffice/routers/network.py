@@ -1,4 +1,4 @@
-"""A multilayer perceptron in numpy: two hidden layers, any number of outputs, soft labels.
+"""A multilayer perceptron in numpy: two hidden layers, any number of outputs, soft labels, any of `losses`.
 
 Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors; hidden
 weights start as in He et al. (2015), equation 10. The last layer starts at 0, so that before training
@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from suffice.routers.binary_losses import binary_loss
+from suffice.routers.losses import CROSS_ENTROPY, Loss
 from suffice.routers.optim import Adam, minibatches
 from suffice.types import FloatArray
 
@@ -44,19 +46,25 @@ def logits(weights: Mapping[str, NDArray[Any]], x: NDArray[Any]) -> NDArray[Any]
     return np.asarray(second @ weights["w3"] + weights["b3"])
 
 
-def loss(z: FloatArray, y: FloatArray, mask: FloatArray) -> float:
-    """Cross-entropy of sigmoid(z) with soft labels y, averaged over what the mask (0 or 1) lets through."""
-    return float((mask * (np.logaddexp(0, z) - y * z)).sum() / max(float(mask.sum()), 1.0))
+def loss(z: FloatArray, y: FloatArray, mask: FloatArray, criterion: Loss = CROSS_ENTROPY) -> float:
+    """Of sigmoid(z) with soft labels y, averaged over what the mask (0 or 1) lets through."""
+    each = binary_loss(criterion, z, y)[0]
+    return float((mask * each).sum() / max(float(mask.sum()), 1.0))
 
 
 def gradients(
-    weights: Weights, x: FloatArray, y: FloatArray, mask: FloatArray, offsets: FloatArray
+    weights: Weights,
+    x: FloatArray,
+    y: FloatArray,
+    mask: FloatArray,
+    offsets: FloatArray,
+    criterion: Loss = CROSS_ENTROPY,
 ) -> Weights:
-    """Of `loss(logits(weights, x) + offsets, y, mask)`, by name."""
+    """Of `loss(logits(weights, x) + offsets, y, mask, criterion)`, by name."""
     first = np.maximum(x @ weights["w1"] + weights["b1"], 0)
     second = np.maximum(first @ weights["w2"] + weights["b2"], 0)
     z = second @ weights["w3"] + weights["b3"] + offsets
-    back = mask * (0.5 + 0.5 * np.tanh(0.5 * z) - y) / max(float(mask.sum()), 1.0)
+    back = mask * binary_loss(criterion, z, y)[1] / max(float(mask.sum()), 1.0)
     found = {"w3": second.T @ back, "b3": back.sum(axis=0)}
     back = (back @ weights["w3"].T) * (second > 0)
     found |= {"w2": first.T @ back, "b2": back.sum(axis=0)}
@@ -76,6 +84,7 @@ def train(
     max_epochs: int,
     patience: int,
     seed: int,
+    criterion: Loss = CROSS_ENTROPY,
 ) -> Weights:
     """The weights of the epoch with the least held-out loss; `weights` are changed.
 
@@ -87,11 +96,11 @@ def train(
     (x, y, mask), (held_x, held_y, held_mask) = inside, held
     adam, rng = Adam(weights, lr, penalty), np.random.default_rng(seed)
     best = {name: array.copy() for name, array in weights.items()}
-    least, since = loss(logits(weights, held_x) + offsets, held_y, held_mask), 0
+    least, since = loss(logits(weights, held_x) + offsets, held_y, held_mask, criterion), 0
     for _ in range(max_epochs):
         for rows in minibatches(len(x), batch, rng):
-            adam.step(gradients(weights, x[rows], y[rows], mask[rows], offsets))
-        now = loss(logits(weights, held_x) + offsets, held_y, held_mask)
+            adam.step(gradients(weights, x[rows], y[rows], mask[rows], offsets, criterion))
+        now = loss(logits(weights, held_x) + offsets, held_y, held_mask, criterion)
         if now < least * (1 - _WITHOUT_GAIN):
             best, least, since = {name: array.copy() for name, array in weights.items()}, now, 0
         else:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from suffice import routers
+from suffice.embedders import HashedNgrams
 from suffice.errors import ConfigError, DataError
 from suffice.outcomes import Outcomes, Preferences
 from suffice.routers.binary_losses import binary_loss
@@ -171,6 +172,14 @@ def test_a_loss_of_less_certainty_needs_a_lower_temperature() -> None:
     assert heat["focal"] < heat["cross_entropy"]
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_mlp_learns_with_every_loss(loss: str) -> None:
+    router = routers.create("mlp", embedder=HashedNgrams(), loss=loss, n_folds=2, max_epochs=40)
+    scores = router.fit(table()).scores(QUERIES)
+    assert scores[0, 1] > scores[0, 0] + 0.1
+    assert scores[1, 0] > scores[1, 1] + 0.1
+
+
 @needs_torch
 def test_battles_take_losses_too() -> None:
     battles = Preferences.from_outcomes(table(n=100))
@@ -204,6 +213,8 @@ def test_options_that_do_not_fit() -> None:
         small("bert", loss="hinge").fit(table())
     with pytest.raises(ConfigError, match="has no strength"):
         small("causal_lm", loss_strength=0.1).fit(table())
+    with pytest.raises(ConfigError, match="gamma from 0"):
+        routers.create("mlp", embedder=HashedNgrams(), loss="focal", loss_strength=-1).fit(table())
 
 
 def numbers(loss: Loss, logits: FloatArray, chance: FloatArray) -> FloatArray:

@@ -25,6 +25,7 @@ from suffice.routers.crossfit import Belief, CrossFit, folds
 from suffice.routers.draws import text_draws
 from suffice.routers.familiarity import towards_means
 from suffice.routers.logistic import log_odds
+from suffice.routers.losses import Loss
 from suffice.routers.network import Weights, initial, logits, train
 from suffice.routers.vectors import Projection, TextVectors
 from suffice.types import FloatArray, Query
@@ -51,6 +52,8 @@ class MLP(BaseRouter):
         patience: int = 6,
         projection: Projection = "auto",
         dimensions: int = 64,
+        loss: str = "cross_entropy",
+        loss_strength: float | None = None,
         seed: int = 0,
     ) -> None:
         """
@@ -61,6 +64,7 @@ class MLP(BaseRouter):
         lr, penalty, batch : of Adam
         max_epochs, patience : at most, and how many without a better one
         projection, dimensions : of the vectors, as for knn
+        loss, loss_strength : as `Bert`'s
         seed : of the folds, the first weights and the batches
         """
         self.embedder = embedder
@@ -68,6 +72,7 @@ class MLP(BaseRouter):
         self.n_folds, self.lr, self.penalty, self.batch = n_folds, lr, penalty, batch
         self.max_epochs, self.patience = max_epochs, patience
         self.projection, self.dimensions, self.seed = projection, dimensions, seed
+        self.loss, self.loss_strength = loss, loss_strength
 
     def _fit(self, outcomes: Outcomes) -> None:
         self._check_params()
@@ -104,18 +109,22 @@ class MLP(BaseRouter):
     def _network(
         self, number: int, inside: Sequence[FloatArray], held: Sequence[FloatArray], offsets: FloatArray
     ) -> Weights:
-        return train(
-            self._first(number, inside[0].shape[1], len(offsets)),
-            inside,
-            held,
-            offsets,
-            lr=self.lr,
-            penalty=self.penalty,
-            batch=self.batch,
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            seed=self.seed + 1000 * number,
-        )
+        weights = self._first(number, inside[0].shape[1], len(offsets))
+        for criterion in Loss(self.loss, self.loss_strength).stages:
+            weights = train(
+                weights,
+                inside,
+                held,
+                offsets,
+                lr=self.lr,
+                penalty=self.penalty,
+                batch=self.batch,
+                max_epochs=self.max_epochs,
+                patience=self.patience,
+                seed=self.seed + 1000 * number,
+                criterion=criterion,
+            )
+        return weights
 
     def _keep(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Arrays of M networks; the first layers side by side, so that one product serves them all."""
@@ -168,6 +177,7 @@ class MLP(BaseRouter):
         self._keep({"w1": w1} | others)
 
     def _check_params(self) -> None:
+        Loss(self.loss, self.loss_strength)
         counts = (*self.hidden, self.batch, self.max_epochs, self.patience)
         if len(self.hidden) != 2 or min(counts) < 1 or self.n_folds < 2 or self.lr <= 0 or self.penalty < 0:
             raise ConfigError(

@@ -14,7 +14,7 @@ ROOT = Path(suffice.__file__).parent
 LAYERS = (
     ("errors", "types", "outcomes", "_reading", "_yaml", "protocols", "registry", "catalogue"),
     ("metrics", "calibration", "confidence"),
-    ("embedders", "routers", "policies", "bandits", "budgets", "gating", "caching"),
+    ("embedders", "routers", "policies", "bandits", "budgets", "gating", "caching", "cascades"),
     ("providers", "store", "retrieval"),
     (
         "config",

@@ -270,7 +270,7 @@ def test_outages_and_failed_comparisons_are_left_out_and_counted(tmp_path: Path)
 
 
 def test_named_models_and_the_coin_that_falls_otherwise_are_not_shadowed(tmp_path: Path) -> None:
-    weak, strong = pair()
+    weak, strong = pair("Answer: 1", "Answer: 1")
     assert answers(shadowed(tmp_path, weak, strong), model="small").watch.monitor.n == 0
     assert answers(shadowed(tmp_path, weak, strong, rate=0.0), 5).watch.monitor.n == 0
     engine = shadowed(tmp_path, weak, strong, rate=0.3, seed=3)

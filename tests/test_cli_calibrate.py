@@ -80,6 +80,22 @@ def test_a_routers_threshold_for_a_share(files: dict[str, Path]) -> None:
     assert "policy: {name: threshold, threshold: " in shown and "30 %" in shown
 
 
+def test_the_evidence_of_known_answers_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    rows = [(0.9, 1.0), (0.4, 0.0), (None, 1.0), (0.8, 1.0), (0.3, 0.0)]
+    path.write_text(
+        "".join(
+            json.dumps({"query_id": str(i), "query": "?", "score": right, "confidence": {"perplexity": sure}})
+            + "\n"
+            for i, (sure, right) in enumerate(rows)
+        )
+    )
+    column = ("--score", "confidence.perplexity", "--method", "platt")
+    done = run("calibrate", "--data", path, *column, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["n"] == 4
+
+
 def test_refusals(files: dict[str, Path], tmp_path: Path) -> None:
     data, router = ("calibrate", "--data", files["data"]), ("--router", files["router"])
     assert run(*data).exit_code == 2

@@ -26,7 +26,7 @@ from suffice.errors import ConfigError, DataError, UnknownModel
 if TYPE_CHECKING:
     from suffice.calibration import Calibrator
     from suffice.evaluation.calibrating import Worth
-    from suffice.outcomes import Outcomes
+    from suffice.outcomes import Outcomes, Runs
     from suffice.protocols import Router
     from suffice.types import FloatArray
 
@@ -38,7 +38,9 @@ def register(app: typer.Typer) -> None:
 
 def _calibrate(
     data: Annotated[Path, typer.Option(help="Outcomes that nothing was fitted to.")],
-    score: Annotated[str | None, typer.Option(help="COLUMN in [0, 1]: how sure each answer is.")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="COLUMN, or COLUMN.KEY, in [0, 1]: how sure of each answer.")
+    ] = None,
     router: Annotated[Path | None, typer.Option(help="Instead: a trained router's scores.")] = None,
     model: Annotated[str | None, typer.Option(help="Its answers alone; by default those of all.")] = None,
     method: Annotated[str, typer.Option(help="auto (by cross-validation), or names with commas.")] = "auto",
@@ -140,7 +142,7 @@ def _column(
     runs = runs.where(**wanted) if wanted else runs
     both = [
         (given, quality)
-        for given, quality in zip(runs.column(column), runs.column("score"), strict=True)
+        for given, quality in zip(_values(runs, column), runs.column("score"), strict=True)
         if given is not None and quality is not None
     ]
     try:
@@ -148,6 +150,14 @@ def _column(
     except ValueError as error:
         raise DataError(f"a value is no number ({error})", file=str(path), column=column) from None
     return table[:, 0], table[:, 1]
+
+
+def _values(runs: Runs, column: str) -> list[Any]:
+    """Of a column, or as COLUMN.KEY of the objects in one."""
+    name, _, key = column.partition(".")
+    if column in runs.columns or not key:
+        return runs.column(column)
+    return [value.get(key) if isinstance(value, dict) else None for value in runs.column(name)]
 
 
 def _fit(

@@ -58,12 +58,13 @@ def _print(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def write_evidence(path: Path, known: Sequence[Known], table: SignalTable) -> None:
-    """A line per question: answer, quality, and every signal's confidence."""
+    """A line per question: answer, quality, and every signal's confidence; `suffice calibrate` reads it."""
     lines = []
     for i, one in enumerate(known):
         answer = one.evidence.first("greedy")
         row = {
             "query_id": one.evidence.query_id,
+            "query": one.evidence.question,
             "response": answer.text if answer else None,
             "score": one.quality,
             "confidence": {

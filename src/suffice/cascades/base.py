@@ -68,6 +68,15 @@ class Cascade(Protocol):
     def load(cls, directory: Path) -> Self: ...
 
 
+def signals_of(cascade: Cascade, arm: int) -> tuple[str, ...]:
+    """Those to read from an answer of that arm: all of `signals`, unless a method `reads(arm)` says fewer.
+
+    Nobody looks at the last answer of a chain, and verifying it would cost calls for nothing.
+    """
+    reads = getattr(cascade, "reads", None)
+    return cascade.signals if reads is None else tuple(reads(arm))
+
+
 def ask(arm: int, reason: str) -> Move:
     """Ask that arm next."""
     return Move(ask=arm, accept=None, reason=reason)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing.process import BaseProcess
@@ -76,10 +78,19 @@ def _told(result: Tried | Failed, trial: Trial, on_step: OnStep) -> Tried | Fail
 
 
 def _start(bench: Bench) -> None:
-    """In a worker: keep the bench, and leave Ctrl-C to the parent."""
+    """In a worker: keep the bench, leave Ctrl-C to the parent, and do not outlive it."""
     global _bench  # noqa: PLW0603  what an initializer is for
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _bench = bench.remembering()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, and they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(trial: Trial) -> Tried | Failed:

@@ -10,8 +10,8 @@ References
 ----------
 Szegedy et al. (2016), Rethinking the Inception Architecture, section 7: label smoothing.
 Lin et al. (2017), Focal Loss for Dense Object Detection, section 3.2.
-Mukhoti et al. (2020), Calibrating Deep Neural Networks using Focal Loss, section 5: FLSD-53.
-Rabanser et al. (2025), Gatekeeper: Improving Model Cascades Through Confidence Tuning, section 3.
+Mukhoti et al. (2020), Calibrating Deep Neural Networks using Focal Loss: FLSD-53.
+Rabanser et al. (2025), Gatekeeper: Improving Model Cascades Through Confidence Tuning.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from suffice.cascades.artefact import read_cascade, read_manifest, write_cascade
 from suffice.cascades.base import Cascade, Move, Seen, accept, ask, can_pay, last_spoken, signals_of
 from suffice.cascades.play import Played, play
 from suffice.cascades.recorded import Recorded
+from suffice.protocols import Embedder
 from suffice.registry import Registry
 
 __all__ = [
@@ -37,7 +39,16 @@ _HERE = "suffice.cascades"
 registry = Registry(
     "cascade",
     "suffice.cascades",
-    {},
+    {
+        "confidence": f"{_HERE}.threshold:ConfidenceCascade",
+        "automix_threshold": f"{_HERE}.automix.threshold:Threshold",
+        "automix_double_threshold": f"{_HERE}.automix.double_threshold:DoubleThreshold",
+        "automix_pomdp": f"{_HERE}.automix.pomdp:Pomdp",
+        "automix_self_consistency": f"{_HERE}.automix.self_consistency:SelfConsistency",
+        "automix_bayes": f"{_HERE}.automix.bayes:Bayes",
+        "frugalgpt": f"{_HERE}.frugalgpt:FrugalGPT",
+        "cascade_routing": f"{_HERE}.routing:CascadeRouting",
+    },
 )
 
 
@@ -62,8 +73,12 @@ def create(name: str, **params: Any) -> Any:
     return registry.create(name, params)
 
 
-def load_cascade(directory: Path) -> Cascade:
+def load_cascade(directory: Path, *, embedder: Embedder | None = None) -> Cascade:
     """Whichever kind was saved there.
+
+    Parameters
+    ----------
+    embedder : for kinds that read answers, the one they were fitted with
 
     Raises
     ------
@@ -72,5 +87,7 @@ def load_cascade(directory: Path) -> Cascade:
     UnknownName
         If no kind has the name that it was saved under.
     """
-    found: Cascade = registry.get(read_manifest(Path(directory)).cascade).load(Path(directory))
+    kind = registry.get(read_manifest(Path(directory)).cascade)
+    options = {"embedder": embedder} if "embedder" in inspect.signature(kind.load).parameters else {}
+    found: Cascade = kind.load(Path(directory), **options)
     return found

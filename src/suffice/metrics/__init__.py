@@ -14,6 +14,7 @@ from suffice.metrics.calibration_error import (
 from suffice.metrics.checks import BadScores, top_label
 from suffice.metrics.frontier import Hull, aiq, cost_share, hull_at, upper_hull
 from suffice.metrics.gains import cost_save, oracle_gap, pareto_distance, perf_gain
+from suffice.metrics.ibc import delta_ibc, delta_ibc_interval, ibc
 from suffice.metrics.intervals import Interval, bootstrap_ci
 from suffice.metrics.likelihood import Spiegelhalter, negative_log_likelihood, spiegelhalter_test
 from suffice.metrics.pairwise import apgr, cpt, pgr, pgr_curve, resampled_apgr
@@ -56,9 +57,12 @@ __all__ = [
     "coverage_at_accuracy",
     "cpt",
     "debiased_calibration_error",
+    "delta_ibc",
+    "delta_ibc_interval",
     "excess_aurc",
     "expected_calibration_error",
     "hull_at",
+    "ibc",
     "maximum_calibration_error",
     "negative_log_likelihood",
     "oracle_gap",

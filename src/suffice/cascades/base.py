@@ -46,10 +46,16 @@ class Cascade(Protocol):
     asks no arm a second time.
     """
 
-    name: str
-    arms: tuple[str, ...]
-    signals: tuple[str, ...]
-    """Those it wants read from every answer; "verification" is AutoMix's share of k that say "correct"."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def arms(self) -> tuple[str, ...]: ...
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Those it wants read from every answer; "verification" is AutoMix's share of k that say "correct"."""
+        ...
 
     def next(self, query: Query, scores: FloatArray, costs_usd: FloatArray, seen: Sequence[Seen]) -> Move:
         """What to do after `seen`, oldest first; empty at the start.

@@ -54,7 +54,7 @@ class Cascade(Protocol):
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """Those it wants read from every answer; "verification" is AutoMix's share of k that say "correct"."""
+        """Those it wants read from every answer; "verification" is the share of k that say "correct"."""
         ...
 
     def next(self, query: Query, scores: FloatArray, costs_usd: FloatArray, seen: Sequence[Seen]) -> Move:

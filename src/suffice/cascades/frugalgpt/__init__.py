@@ -1,0 +1,7 @@
+"""FrugalGPT: a learned scorer of answers, and the chain and thresholds that suit it best."""
+
+from suffice.cascades.frugalgpt.cascade import FrugalGPT
+from suffice.cascades.frugalgpt.optimiser import Chain, Wish, best_chains, played
+from suffice.cascades.frugalgpt.scorer import AnswerScorer
+
+__all__ = ["AnswerScorer", "Chain", "FrugalGPT", "Wish", "best_chains", "played"]

@@ -1,0 +1,133 @@
+"""Cascade routing on recorded answers at many prices at once, and what it learns from them.
+
+What a state of a query is worth does not depend on the price, so every state is weighed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suffice.cascades.estimates import Estimates, Trial
+from suffice.cascades.lookahead import Lookahead, Outlook
+from suffice.cascades.play import Played
+from suffice.cascades.supermodels import CLASSES, ErrorModel, Kind, expected_maximum
+from suffice.types import BoolArray, FloatArray
+
+_LEAST_GAIN = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Recorded queries as cascade routing sees them; all (n, M)."""
+
+    prior: FloatArray
+    evidence: FloatArray
+    keys: Sequence[Sequence[str]]
+    """What each answer says."""
+    costs: FloatArray
+    """Predicted, readings included: what decisions count."""
+    quality: FloatArray
+    paid: FloatArray
+    """Measured, readings included."""
+    latency: FloatArray
+
+    def said(self, row: int, arms: Sequence[int]) -> tuple[list[float], list[str]]:
+        """Evidence and keys of these arms' answers."""
+        return self.evidence[row, list(arms)].tolist(), [self.keys[row][arm] for arm in arms]
+
+
+class _States:
+    """One query's estimates and outlooks by which arms have answered."""
+
+    def __init__(self, estimates: Estimates, lookahead: Lookahead, rows: Rows, row: int) -> None:
+        self._estimates, self._lookahead, self._rows, self._row = estimates, lookahead, rows, row
+        self._belief = estimates.start(rows.prior[row])
+        self._known: dict[tuple[int, ...], tuple[FloatArray, Outlook]] = {}
+
+    def at(self, seen: tuple[int, ...]) -> tuple[FloatArray, Outlook]:
+        """Estimates do not depend on the order of the answers."""
+        state = tuple(sorted(seen))
+        if state not in self._known:
+            estimates = self._estimates.after(self._belief, seen, *self._rows.said(self._row, seen))
+            outlook = self._lookahead.outlook(estimates, self._rows.costs[self._row], seen)
+            self._known[state] = estimates, outlook
+        return self._known[state]
+
+
+def swept(estimates: Estimates, lookahead: Lookahead, rows: Rows, prices: Sequence[float]) -> list[Played]:
+    """What each price (1 / value_usd) leads to, query by query."""
+    n = len(rows.prior)
+    shape = (len(prices), n)
+    chosen, n_calls = np.empty(shape, dtype=np.intp), np.empty(shape, dtype=np.intp)
+    paid, latency = np.zeros(shape), np.zeros(shape)
+    for row in range(n):
+        states = _States(estimates, lookahead, rows, row)
+        for number, price in enumerate(prices):
+            seen: tuple[int, ...] = ()
+            while True:
+                now, outlook = states.at(seen)
+                best = max(seen, key=lambda arm, now=now: now[arm], default=None)  # type: ignore[misc]
+                arm = outlook.choice(price, None if best is None else float(now[best]))
+                if arm is None:
+                    break
+                seen = (*seen, arm)
+            assert best is not None, "something is always asked"
+            chosen[number, row], n_calls[number, row] = best, len(seen)
+            paid[number, row] = rows.paid[row, list(seen)].sum()
+            latency[number, row] = rows.latency[row, list(seen)].sum()
+    each = np.arange(n)
+    return [
+        Played(arm, rows.quality[each, arm], cost, seconds, calls)
+        for arm, cost, seconds, calls in zip(chosen, paid, latency, n_calls, strict=True)
+    ]
+
+
+def learnt(
+    estimates: Estimates,
+    rows: Rows,
+    trials: Sequence[Trial],
+    *,
+    kind: Kind,
+    order: Sequence[int] | None,
+    max_added: int,
+    max_asks: int,
+) -> Lookahead:
+    """The error model from how estimates moved in the trials, and which share of gains came true."""
+    moves: list[tuple[float, float, int]] = []
+    states = []
+    for trial in trials:
+        belief, arms = estimates.start(rows.prior[trial.row]), (*trial.before, *trial.added)
+        before = estimates.after(belief, trial.before, *rows.said(trial.row, trial.before))
+        after = estimates.after(belief, arms, *rows.said(trial.row, arms))
+        moves += [(before[arm], after[arm], len(arms)) for arm in trial.added]
+        states.append((trial, before, after))
+    table = np.array(moves)
+    errors = ErrorModel.fit(table[:, 0], table[:, 1], table[:, 2].astype(np.intp), kind=kind)
+    slopes = _slopes(errors, rows, states)
+    return Lookahead(errors, slopes, order=order, max_added=max_added, max_asks=max_asks)
+
+
+def _slopes(
+    errors: ErrorModel, rows: Rows, states: Sequence[tuple[Trial, FloatArray, FloatArray]]
+) -> list[float]:
+    """(CLASSES,): measured gain over the best single estimate, per unit of expected gain, within [0, 1]."""
+    both, squares = np.zeros(CLASSES), np.zeros(CLASSES)
+    for trial, before, after in states:
+        arms = [*trial.before, *trial.added]
+        if len(arms) < 2:
+            continue
+        added: BoolArray = np.ones((1, len(trial.added)), dtype=np.bool_)
+        floor = float(before[list(trial.before)].max()) if trial.before else 0.0
+        below = errors.below(before[list(trial.added)], len(arms))
+        alone = arms[int(before[arms].argmax())]
+        expected = float(expected_maximum(below, added, floor)[0]) - float(before[alone])
+        picked = arms[int(after[arms].argmax())]
+        gained = rows.quality[trial.row, picked] - rows.quality[trial.row, alone]
+        if expected > _LEAST_GAIN and not np.isnan(gained):
+            place = min(len(arms), CLASSES) - 1
+            both[place] += expected * gained
+            squares[place] += expected**2
+    return np.clip(both / np.maximum(squares, _LEAST_GAIN), 0, 1).tolist()  # type: ignore[no-any-return]

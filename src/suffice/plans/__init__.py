@@ -1,6 +1,44 @@
 """Ways to answer a query."""
 
-from suffice.plans.base import Event, Plan, PlanContext
-from suffice.plans.single import Single
+from __future__ import annotations
 
-__all__ = ["Event", "Plan", "PlanContext", "Single"]
+from typing import Any
+
+from suffice.plans.base import Event, Note, Plan, PlanContext
+from suffice.plans.single import Single
+from suffice.registry import Registry
+
+__all__ = ["Event", "Note", "Plan", "PlanContext", "Single", "available", "create", "get", "registry"]
+
+registry = Registry(
+    "plan",
+    "suffice.plans",
+    {
+        "single": "suffice.plans.single:Single",
+        "cascade": "suffice.plans.cascade:CascadePlan",
+        "best_of": "suffice.plans.best_of:BestOf",
+        "mixture": "suffice.plans.mixture:Mixture",
+    },
+)
+
+
+def available() -> tuple[str, ...]:
+    """Names of all plans that can be created."""
+    return registry.available()
+
+
+def get(name: str) -> Any:
+    """The class of that name, or of `path/to/file.py:ClassName`."""
+    return registry.get(name)
+
+
+def create(name: str, **params: Any) -> Plan:
+    """A plan by name.
+
+    Raises
+    ------
+    ConfigError
+        If it has no such parameter, or not of that type, or lacks one.
+    """
+    plan: Plan = registry.create(name, params)
+    return plan

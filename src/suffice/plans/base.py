@@ -6,16 +6,28 @@ cancelled by closing it, and can hold a stream back until it accepts what it see
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from suffice.protocols import Estimate, Model
-from suffice.types import Answer, Attempt, Chunk, Decision, Options, Query
+from suffice.errors import ConfigError
+from suffice.protocols import Embedder, Estimate, Model
+from suffice.types import Answer, Attempt, Candidate, Chunk, Decision, Options, Query
 
-Event = Attempt | Chunk | Answer
-"""`Attempt`: a call ended, well or badly. `Chunk`: to be streamed on. `Answer`: the last event."""
+
+class Note(msgspec.Struct, frozen=True):
+    """What a plan has to say about how its answer came about; kept with the record's reason."""
+
+    text: str = ""
+    candidate: str | None = None
+    """Who speaks from here on, where a stream begins before the answer is whole."""
+
+
+Event = Attempt | Chunk | Answer | Note
+"""`Attempt`: a call ended, well or badly. `Chunk`: to be streamed on. `Answer`: the whole, with the usage and
+the cost of all calls; the last event, or before the chunks of a stream that was held back."""
 
 
 class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +40,8 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     is_stream: bool = False
     timeout_s: float = 300.0
     retries: int = 1
+    decision: Decision | None = None
+    """Scores and predicted costs, for plans that weigh them."""
 
 
 class Plan(Protocol):
@@ -41,3 +55,29 @@ class Plan(Protocol):
     def run(self, query: Query, context: PlanContext) -> AsyncIterator[Event]:
         """Answer; raises AllAttemptsFailed when nobody could."""
         ...
+
+
+class Configured(Plan, Protocol):
+    """A plan made from `plan:` of a configuration."""
+
+    def prepare(self, *, path: Callable[[str], Path], embedder: Embedder, panel: Sequence[Candidate]) -> None:
+        """Read the files that it names, and check the candidates that it names.
+
+        Parameters
+        ----------
+        path : of a file or directory that the configuration names
+
+        Raises
+        ------
+        ConfigError, ArtefactError
+            If it cannot work with this panel.
+        """
+        ...
+
+
+def check_names(plan: str, names: Iterable[str | None], panel: Sequence[Candidate]) -> None:
+    """Raise a ConfigError for a name that is no candidate's; None is nobody's."""
+    known = [candidate.name for candidate in panel]
+    for name in names:
+        if name is not None and name not in known:
+            raise ConfigError(f"plan {plan!r}: {name!r} is not in the panel; known: {', '.join(known)}")

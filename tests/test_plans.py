@@ -452,7 +452,7 @@ def test_the_surest_wins() -> None:
     done = do(BestOf(3, select="certainty"), [model])
     assert done.given.content == "answer 3"
     assert len(done.attempts) == 3
-    blind = Talker("small", capabilities=frozenset({"tools"}))
+    blind = Talker("small", model._says, capabilities=frozenset({"tools"}))
     assert "no word of certainty" in do(BestOf(3, select="certainty"), [blind]).notes
 
 

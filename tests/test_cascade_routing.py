@@ -18,12 +18,12 @@ from suffice.cascades.supermodels import CLASSES, ErrorModel, cells_below, expec
 from suffice.embedders.hashed import HashedNgrams
 from suffice.errors import ArtefactError, ConfigError, DataError
 from suffice.outcomes import Outcomes
-from suffice.types import Query
+from suffice.types import FloatArray, Query
 
 ARMS = ("tiny", "small", "medium", "large")
 
 
-def planted(n: int = 240, seed: int = 0) -> tuple[Recorded, np.ndarray, np.ndarray]:
+def planted(n: int = 160, seed: int = 0) -> tuple[Recorded, np.ndarray, np.ndarray]:
     """Four models of rising price and skill, right answers agree, readings and scores that know something."""
     rng = np.random.default_rng(seed)
     skill, price = np.array([0.45, 0.6, 0.7, 0.85]), np.array([1.0, 3.0, 8.0, 30.0]) * 1e-4
@@ -56,7 +56,9 @@ def fitted() -> CascadeRouting:
 # --- the optimiser of FrugalGPT
 
 
-def brute_force(quality, cost, read, accept, wish, length):  # type: ignore[no-untyped-def]
+def brute_force(
+    quality: FloatArray, cost: FloatArray, read: FloatArray, accept: FloatArray, wish: Wish, length: int
+) -> float:
     best = -np.inf
     for size in range(1, length + 1):
         for arms in itertools.permutations(range(quality.shape[1]), size):
@@ -113,10 +115,11 @@ def test_no_chain_within_the_budget() -> None:
 
 def test_frugalgpt_sweeps_as_it_plays(tmp_path: Path) -> None:
     recorded, _, _ = planted(150)
-    for params in ({"signal": "sure"}, {"embedder": HashedNgrams(dimensions=16)}):
-        cascade = FrugalGPT(**params).fit(recorded, budget_usd=1e-3)
+    embedder = HashedNgrams(dimensions=16)
+    for cascade in (FrugalGPT(signal="sure"), FrugalGPT(embedder=embedder)):
+        cascade.fit(recorded, budget_usd=1e-3)
         cascade.save(tmp_path)
-        again = cascades.load_cascade(tmp_path, embedder=params.get("embedder"))
+        again = cascades.load_cascade(tmp_path, embedder=embedder)
         fast, slow = cascade.sweep(recorded), play(again, recorded)
         for name in ("arm", "quality", "cost_usd", "latency_s", "n_calls"):
             np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), err_msg=name)
@@ -285,13 +288,13 @@ def test_fixed_order_is_a_plain_cascade(fitted: CascadeRouting) -> None:
         while True:
             seen = list(order[:n])
             now = estimates.after(
-                belief, seen, prior[seen], [answer_key(recorded.responses[row, a]) for a in seen]
+                belief, seen, prior[seen].tolist(), [answer_key(recorded.responses[row, a]) for a in seen]
             )
             stop = max((now[a] for a in seen), default=-np.inf)
             gains = []
             for end in range(n + 1, 4):
                 added = list(order[n:end])
-                base = max(max(now[added]), max(stop, 0.0))
+                base = max(*now[added], stop, 0.0)
                 worth = base
                 if end > 1:
                     below = look.errors.below(now[added], end)
@@ -327,7 +330,7 @@ def test_budget_is_met(fitted: CascadeRouting, budget_usd: float) -> None:
     recorded, scores, costs = planted()
     cascade = fitted.again(budget_usd=budget_usd)
     paid = play(cascade, recorded, scores, costs).cost_usd.mean()
-    assert paid == pytest.approx(budget_usd, rel=0.1)
+    assert paid == pytest.approx(budget_usd, rel=0.12)
 
 
 def test_a_lot_between_two_prices_meets_a_budget_that_no_price_meets() -> None:
@@ -341,7 +344,7 @@ def test_a_lot_between_two_prices_meets_a_budget_that_no_price_meets() -> None:
 
 
 def test_cascade_routing_is_better_than_routing_where_answers_tell(fitted: CascadeRouting) -> None:
-    recorded, scores, costs = planted(300, seed=9)
+    recorded, scores, costs = planted(240, seed=9)
     both = [fitted.again(max_asks=asks, budget_usd=1e-3) for asks in (4, 1)]
     cascade, routing = (play(one, recorded, scores, costs) for one in both)
     assert cascade.quality.mean() > routing.quality.mean() + 0.02

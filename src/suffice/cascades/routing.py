@@ -32,7 +32,7 @@ from suffice.cascades.lookahead import Lookahead
 from suffice.cascades.play import Played
 from suffice.cascades.pricing import Prices, for_budget, lot_of
 from suffice.cascades.recorded import Recorded
-from suffice.cascades.sweeping import Rows, learnt, swept
+from suffice.cascades.sweeping import Rows, Sweep, learnt
 from suffice.errors import ConfigError, DataError, NotFitted, UnknownName
 from suffice.protocols import Embedder
 from suffice.types import FloatArray, Query
@@ -106,7 +106,7 @@ class CascadeRouting:
         UnknownName
             If a signal or an arm of `order` was not recorded.
         """
-        goal = Goal(budget_usd, value_usd)
+        goal = _given(budget_usd, value_usd)
         complete = ~np.isnan(recorded.quality + recorded.cost_usd).any(axis=1)
         table = recorded.select(complete)
         if not table.n_queries:
@@ -155,7 +155,7 @@ class CascadeRouting:
         places = None if order is None else [self.arms.index(name) for name in order]
         limits = {"max_added": other.max_added, "max_asks": other.max_asks}
         other.lookahead_ = Lookahead(learnt_.errors, learnt_.slopes, order=places, **limits)
-        other._price(Goal(budget_usd, value_usd))
+        other._price(_given(budget_usd, value_usd))
         return other
 
     def next(self, query: Query, scores: FloatArray, costs_usd: FloatArray, seen: Sequence[Seen]) -> Move:
@@ -193,7 +193,7 @@ class CascadeRouting:
             texts = [query.text for query in table.queries]
             readings[_SCORER] = self.scorer_.scores(texts, _responses(table))
         rows = self._rows(table, given, costs_usd, readings, _keys(table))
-        return swept(self.estimates_, self.lookahead_, rows, prices)
+        return Sweep(self.estimates_, self.lookahead_, rows).at(prices)
 
     def save(self, directory: Path) -> None:
         self._check_fitted()
@@ -283,16 +283,13 @@ class CascadeRouting:
         return self.estimates_.after(belief, [one.arm for one in seen], evidence, keys)
 
     def _price(self, goal: Goal) -> None:
-        if not goal.is_given:
-            raise ConfigError("cascade_routing is fitted for a budget_usd or a value_usd: give one")
         if goal.budget_usd is not None:
-            self.prices_ = for_budget(self._spent, goal.budget_usd)
+            sweep = Sweep(self.estimates_, self.lookahead_, self._fit_rows)
+            self.prices_ = for_budget(
+                lambda prices: np.array([one.cost_usd.mean() for one in sweep.at(prices)]), goal.budget_usd
+            )
         else:
             self.prices_ = Prices.single(1 / goal.value_usd if goal.value_usd else math.inf)
-
-    def _spent(self, prices: Sequence[float]) -> FloatArray:
-        played = swept(self.estimates_, self.lookahead_, self._fit_rows, prices)
-        return np.array([one.cost_usd.mean() for one in played])
 
     def _places(self, table: Recorded) -> list[int]:
         assert self.order is not None
@@ -308,6 +305,13 @@ class CascadeRouting:
     def _check_fitted(self) -> None:
         if not self.arms:
             raise NotFitted(f"the cascade {self.name!r}")
+
+
+def _given(budget_usd: float | None, value_usd: float | None) -> Goal:
+    goal = Goal(budget_usd, value_usd)
+    if not goal.is_given:
+        raise ConfigError("cascade_routing is fitted for a budget_usd or a value_usd: give one")
+    return goal
 
 
 def _keys(table: Recorded) -> list[list[str]] | None:

@@ -30,6 +30,7 @@ _CELLS: Final = 48
 _EDGES: Final = np.linspace(0.0, 1.0, _CELLS + 1)
 _AT: Final = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
 _NORMAL: Final = np.array([NormalDist().inv_cdf(float(at)) for at in _AT])
+_STEPS: Final = 256
 _LEAST: Final = 20
 """Moves in a bin; with fewer it is joined to its neighbour."""
 
@@ -84,9 +85,21 @@ class ErrorModel:
         estimates : shape (m,), before; each stays the mean of its later ones
         n_answers : that will be there
         """
-        place = min(n_answers, CLASSES) - 1
+        # a mixture of two neighbours' distributions keeps the mean, as theirs are their estimates
+        table = self._tables[min(n_answers, CLASSES) - 1]
+        at = estimates * _STEPS
+        lower = np.minimum(at.astype(np.intp), _STEPS - 1)
+        share = (at - lower)[:, None]
+        return np.asarray((1 - share) * table[lower] + share * table[lower + 1])
+
+    @functools.cached_property
+    def _tables(self) -> list[FloatArray]:
+        """By class (steps + 1, cells): `below` of evenly spaced estimates."""
+        return [self._below(np.linspace(0.0, 1.0, _STEPS + 1), place) for place in range(CLASSES)]
+
+    def _below(self, estimates: FloatArray, place: int) -> FloatArray:
+        """The moves at an estimate lie between those of the two nearest centres."""
         centres = self.centres[place]
-        # the moves at an estimate lie between those of the two nearest centres
         upper = np.clip(np.searchsorted(centres, estimates), 1, len(centres) - 1)
         width = np.maximum(centres[upper] - centres[upper - 1], 1e-12)
         share = np.clip((estimates - centres[upper - 1]) / width, 0, 1)[:, None]

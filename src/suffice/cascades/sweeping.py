@@ -56,33 +56,46 @@ class _States:
             self._known[state] = estimates, outlook
         return self._known[state]
 
+    def followed(self, price: float) -> tuple[int, list[int]]:
+        """The arm whose answer is accepted, and all that were asked."""
+        seen: list[int] = []
+        best = None
+        while True:
+            estimates, outlook = self.at(tuple(seen))
+            quality = None
+            if seen:
+                best = max(seen, key=estimates.__getitem__)
+                quality = float(estimates[best])
+            arm = outlook.choice(price, quality)
+            if arm is None:
+                assert best is not None, "something is always asked"
+                return best, seen
+            seen.append(arm)
 
-def swept(estimates: Estimates, lookahead: Lookahead, rows: Rows, prices: Sequence[float]) -> list[Played]:
-    """What each price (1 / value_usd) leads to, query by query."""
-    n = len(rows.prior)
-    shape = (len(prices), n)
-    chosen, n_calls = np.empty(shape, dtype=np.intp), np.empty(shape, dtype=np.intp)
-    paid, latency = np.zeros(shape), np.zeros(shape)
-    for row in range(n):
-        states = _States(estimates, lookahead, rows, row)
-        for number, price in enumerate(prices):
-            seen: tuple[int, ...] = ()
-            while True:
-                now, outlook = states.at(seen)
-                best = max(seen, key=lambda arm, now=now: now[arm], default=None)  # type: ignore[misc]
-                arm = outlook.choice(price, None if best is None else float(now[best]))
-                if arm is None:
-                    break
-                seen = (*seen, arm)
-            assert best is not None, "something is always asked"
-            chosen[number, row], n_calls[number, row] = best, len(seen)
-            paid[number, row] = rows.paid[row, list(seen)].sum()
-            latency[number, row] = rows.latency[row, list(seen)].sum()
-    each = np.arange(n)
-    return [
-        Played(arm, rows.quality[each, arm], cost, seconds, calls)
-        for arm, cost, seconds, calls in zip(chosen, paid, latency, n_calls, strict=True)
-    ]
+
+class Sweep:
+    """Recorded queries whose states are weighed when they are first come to, and then kept."""
+
+    def __init__(self, estimates: Estimates, lookahead: Lookahead, rows: Rows) -> None:
+        self._rows = rows
+        self._states = [_States(estimates, lookahead, rows, row) for row in range(len(rows.prior))]
+
+    def at(self, prices: Sequence[float]) -> list[Played]:
+        """What each price (1 / value_usd) leads to, query by query."""
+        rows, shape = self._rows, (len(prices), len(self._states))
+        chosen, n_calls = np.empty(shape, dtype=np.intp), np.empty(shape, dtype=np.intp)
+        paid, latency = np.zeros(shape), np.zeros(shape)
+        for row, states in enumerate(self._states):
+            for number, price in enumerate(prices):
+                best, seen = states.followed(price)
+                chosen[number, row], n_calls[number, row] = best, len(seen)
+                paid[number, row] = rows.paid[row, seen].sum()
+                latency[number, row] = rows.latency[row, seen].sum()
+        each = np.arange(shape[1])
+        return [
+            Played(arm, rows.quality[each, arm], cost, seconds, calls)
+            for arm, cost, seconds, calls in zip(chosen, paid, latency, n_calls, strict=True)
+        ]
 
 
 def learnt(

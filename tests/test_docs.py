@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from commands import Commands, FakeProvider
-from suffice import policies, providers, routers, starter
+from suffice import plans, policies, providers, routers, starter
 from suffice.cli import COMMANDS
 from suffice.config import (
     ConfidenceConfig,
@@ -25,6 +25,7 @@ from suffice.config import (
     GatewayConfig,
     ModelConfig,
     PipelineConfig,
+    PlanConfig,
     PolicyConfig,
     RouterConfig,
     StickyConfig,
@@ -39,6 +40,7 @@ SECTIONS = {
     "`models`": ModelConfig,
     "`router`": RouterConfig,
     "`policy`": PolicyConfig,
+    "`plan`": PlanConfig,
     "`pipelines`": PipelineConfig,
     "`gateway`": GatewayConfig,
     "`sticky`": StickyConfig,
@@ -103,7 +105,7 @@ def test_every_setting_is_documented_with_its_default(heading: str, struct: Any)
 
 
 def test_every_part_is_documented() -> None:
-    for registry in (policies, providers, routers):
+    for registry in (plans, policies, providers, routers):
         for name in registry.available():
             assert f"`{name}`" in CONFIGURATION, f"{name} is not in docs/configuration.md"
 

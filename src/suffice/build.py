@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from suffice import embedders, policies, providers, routers
+from suffice import embedders, plans, policies, providers, routers
 from suffice.catalogue import Catalogue
 from suffice.config import (
     ConfidenceConfig,
     Config,
     ModelConfig,
     PipelineConfig,
+    PlanConfig,
     PolicyConfig,
     RouterConfig,
     StickyConfig,
@@ -22,6 +23,7 @@ from suffice.config import (
 from suffice.engine import Engine
 from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
+from suffice.plans import Plan
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
 from suffice.routers import costs as costs_file
@@ -218,6 +220,7 @@ def _pipeline(
         ),
         rules=RuleSet(config.rules if section.rules is None else section.rules),
         is_slow=config.embedder != "hashed" or isinstance(trained.router, LLM),
+        plan=_plan(section.plan or config.plan, name, config, embedder, candidates, policy),
     )
 
 
@@ -266,6 +269,29 @@ def _policy(config: PolicyConfig, pipeline: str) -> Policy:
         return policies.create(config.name, **config.params)
     except ConfigError as error:
         raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
+
+
+def _plan(
+    section: PlanConfig,
+    pipeline: str,
+    config: Config,
+    embedder: Embedder,
+    candidates: Sequence[Candidate],
+    policy: PolicyConfig,
+) -> Plan:
+    try:
+        made = plans.create(section.name, **section.params)
+        prepare = getattr(made, "prepare", None)
+        if prepare is not None:
+            prepare(path=config.path, embedder=embedder, panel=candidates)
+    except ConfigError as error:
+        raise ConfigError(f"the plan of pipeline {pipeline!r}: {error}") from error
+    if policy.name == GUARANTEE and section.name != "single":
+        raise ConfigError(
+            f"the plan of pipeline {pipeline!r}: the promise of `guarantee` is about single answers: "
+            f"leave out the plan {section.name!r}"
+        )
+    return made
 
 
 def make_guarantee(

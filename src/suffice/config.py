@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from suffice import _yaml
+from suffice import _yaml, plans
 from suffice.catalogue.rows import CAPABILITIES
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, UnknownName
 from suffice.providers.base import ProviderSettings, Secret
 from suffice.routers.ruleset import Condition, Rule
 from suffice.types import Price
@@ -102,6 +102,13 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
 
 
+class PlanConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How candidates are asked, and the plan's parameters beside its name."""
+
+    name: str = "single"
+    params: dict[str, Any] = {}
+
+
 class StickyConfig(_Strict, frozen=True, kw_only=True):
     """A conversation stays with the candidate that answers it, unless another is clearly better."""
 
@@ -117,6 +124,7 @@ class PipelineConfig(_Strict, frozen=True, kw_only=True):
 
     router: RouterConfig | None = None
     policy: PolicyConfig | None = None
+    plan: PlanConfig | None = None
     rules: list[Rule] | None = None
     sticky: StickyConfig | None = None
 
@@ -151,6 +159,7 @@ class Config(_Strict, frozen=True, kw_only=True):
     models: list[ModelConfig] = []
     router: RouterConfig = RouterConfig()
     policy: PolicyConfig = PolicyConfig()
+    plan: PlanConfig = PlanConfig()
     rules: list[Rule] = []
     """Hard constraints, before anything is predicted."""
     sticky: StickyConfig | None = None
@@ -203,7 +212,7 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
     if "directory" in plain:
         raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
     plain = _expand(plain, "$", environ, lines, file)
-    _gather_policies(plain)
+    _gather_params(plain)
     try:
         config = msgspec.convert(plain, Config, strict=True)
     except msgspec.ValidationError as error:
@@ -217,23 +226,24 @@ def schema() -> dict[str, Any]:
     made = msgspec.json.schema(Config)
     sections = made["$defs"]
     del sections["Config"]["properties"]["directory"]  # set by `load`
-    policy = sections["PolicyConfig"]
-    del policy["properties"]["params"]  # written flat, beside the name
-    policy["additionalProperties"] = True
+    for name in ("PolicyConfig", "PlanConfig"):
+        del sections[name]["properties"]["params"]  # written flat, beside the name
+        sections[name]["additionalProperties"] = True
     return made
 
 
-def _gather_policies(plain: dict[str, Any]) -> None:
-    """`{name: utility, value_usd: 0.02}` -> name and params, at the top and in every pipeline."""
+def _gather_params(plain: dict[str, Any]) -> None:
+    """`{name: utility, value_usd: 0.02}` -> name and params, of policies and plans, here and in pipelines."""
     sections = [plain]
     pipelines = plain.get("pipelines")
     if isinstance(pipelines, dict):
         sections += [section for section in pipelines.values() if isinstance(section, dict)]
     for section in sections:
-        policy = section.get("policy")
-        if isinstance(policy, dict):
-            params = {key: value for key, value in policy.items() if key != "name"}
-            section["policy"] = {"name": policy.get("name", "utility"), "params": params}
+        for part, default in (("policy", "utility"), ("plan", "single")):
+            found = section.get(part)
+            if isinstance(found, dict):
+                params = {key: value for key, value in found.items() if key != "name"}
+                section[part] = {"name": found.get("name", default), "params": params}
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -292,7 +302,24 @@ def _spelled_out(path: str, lines: Mapping[str, int]) -> str:
     return next((place for place in lines if re.fullmatch(pattern, place)), path)
 
 
+def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    """A plan that there is, with parameters that it takes."""
+    sections = {"plan": config.plan}
+    sections |= {f"pipelines.{name}.plan": one.plan for name, one in config.pipelines.items() if one.plan}
+    for at, plan in sections.items():
+        if plan == PlanConfig():
+            continue
+        try:
+            plans.registry.check(plan.name, plan.params)
+        except (ConfigError, UnknownName) as error:
+            said = str(error)
+            named = next((key for key in plan.params if f"{key!r};" in said or f": {key} is " in said), "")
+            key = f"{at}.{named}" if named else at
+            raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key) from None
+
+
 def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    _check_plans(config, lines, file)
     seen: set[str] = set()
     for index, model in enumerate(config.models):
         at = f"$.models[{index}]"

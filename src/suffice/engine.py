@@ -22,7 +22,7 @@ import msgspec
 from suffice.confidence import normalised_probability
 from suffice.errors import AllAttemptsFailed, InvalidRequest, ProviderError, SufficeError, UnknownModel
 from suffice.pipeline import Pipeline
-from suffice.plans import PlanContext, Single
+from suffice.plans import Note, Plan, PlanContext, Single
 from suffice.plans.base import Event
 from suffice.protocols import Model, Store
 from suffice.providers.http import HttpClient
@@ -224,13 +224,15 @@ class Engine:
         raise UnknownModel(name, self.names)
 
     async def _start(self, request: Request) -> _Run:
-        run = self._run(request, await self.decide(request))
+        decision = await self.decide(request)
+        is_named = request.model in self._passes
+        run = self._run(request, decision, self._plan if is_named else self._pipeline(request.model).plan)
         shadow = self._shadow_of.get(request.model)
         if shadow is not None:
             run.slot = shadow.toss()
         return run
 
-    def _run(self, request: Request, decision: Decision) -> _Run:
+    def _run(self, request: Request, decision: Decision, plan: Plan | None = None) -> _Run:
         context = PlanContext(
             models=self.models,
             ranking=decision.ranking,
@@ -238,8 +240,9 @@ class Engine:
             is_stream=request.is_stream,
             timeout_s=min(request.options.timeout_s or self._timeout_s, self._timeout_s),
             retries=self._retries,
+            decision=decision,
         )
-        return _Run(request, decision, self, self._plan.run(request.query, context))
+        return _Run(request, decision, self, (plan or self._plan).run(request.query, context))
 
     def ask_for(self, record: Record, slot: Slot) -> Ask:
         """Asks candidates on the account of a request that is shadowed; each call leaves a record."""
@@ -327,7 +330,7 @@ class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
     __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
-                 "recorded", "request", "slot", "start")  # fmt: skip
+                 "notes", "recorded", "request", "slot", "speaker", "start")  # fmt: skip
 
     def __init__(
         self, request: Request, decision: Decision, engine: Engine, events: AsyncIterator[Event]
@@ -339,6 +342,10 @@ class _Run:
         self.attempts: list[Attempt] = []
         self.answer: Answer | None = None
         self.n_chars = 0
+        self.notes: list[str] = []
+        """Of the plan, on how the answer came about."""
+        self.speaker: str | None = None
+        """Who speaks, where the plan said so."""
         self.recorded: Record | None = None
         self.slot: Slot | None = None
         """Where the coin fell on shadow."""
@@ -348,6 +355,14 @@ class _Run:
             self.attempts.append(event)
         elif isinstance(event, Answer):
             self.answer = event
+        elif isinstance(event, Note):
+            self.notes += [event.text] if event.text else []
+            self.speaker = event.candidate or self.speaker
+
+    def known_usd(self) -> Decimal | None:
+        """What the calls so far are known to have cost; None where nobody said."""
+        known = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
+        return sum(known, Decimal(0)) if known else None
 
     def finished(self) -> Record:
         """Record the answer that came."""
@@ -368,7 +383,9 @@ class _Run:
     def failed(self, error: SufficeError) -> SufficeError:
         """Record the failure; the error then knows its record."""
         shown = error.last if isinstance(error, AllAttemptsFailed) else error
-        record = self._record(status=error.status, error=f"{type(shown).__name__}: {shown}")
+        record = self._record(
+            status=error.status, error=f"{type(shown).__name__}: {shown}", cost_usd=self.known_usd()
+        )
         error.record_id = record.id
         return error
 
@@ -376,18 +393,20 @@ class _Run:
         """The client left. What the provider will bill is estimated from what was seen."""
         if self.recorded is not None:
             return
-        usage = Usage()
-        cost = None
-        if candidate is not None:
+        usage, cost = Usage(), self.known_usd()
+        if self.answer is not None:  # it was held back: all that it took is known
+            usage, cost, candidate = self.answer.usage, self.answer.cost_usd, self.answer.candidate
+        elif candidate is not None:
             n_sent = sum(len(str(message.get("content") or "")) for message in self.request.query.chat())
             usage = Usage(
                 prompt_tokens=n_sent // BYTES_PER_TOKEN + 1,
                 completion_tokens=self.n_chars // BYTES_PER_TOKEN + 1,
             )
-            cost = self.engine.models[candidate].candidate.price.cost_usd(usage)
+            last = self.engine.models[candidate].candidate.price.cost_usd(usage)
+            cost = last if cost is None or last is None else cost + last
         self._record(
             status=CLIENT_GONE, error="the client left before the end", candidate=candidate,
-            usage=usage, cost_usd=cost, is_estimate=True,
+            usage=usage, cost_usd=cost, is_estimate=self.answer is None,
         )  # fmt: skip
 
     def _record(
@@ -415,7 +434,7 @@ class _Run:
             session=request.query.session,
             requested_model=request.model,
             is_stream=request.is_stream,
-            decision=self.decision,
+            decision=self._decided() if self.notes else self.decision,
             attempts=tuple(self.attempts),
             candidate=candidate,
             usage=usage,
@@ -439,10 +458,19 @@ class _Run:
             self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)
         return record
 
+    def _decided(self) -> Decision:
+        """The decision with the plan's notes behind its reason."""
+        reason = "; ".join(filter(None, (self.decision.reason, *self.notes)))
+        return msgspec.structs.replace(self.decision, reason=reason)
+
     def _baseline_usd(self, candidate: str | None, usage: Usage, cost_usd: Decimal | None) -> Decimal | None:
         """Nothing is saved where the strongest candidate itself answered; a shadow is all loss."""
         if self.decision.plan == SHADOW:
             return Decimal(0)
+        if self.decision.plan != "single":  # asked alone, it would have been asked once
+            own = [one for one in self.attempts if one.candidate == self.decision.baseline and not one.error]
+            alone = [one.cost_usd for one in own if one.role in ("", "sample")]
+            return alone[-1] if alone else self.engine.baseline_usd(self.decision, Usage())
         if candidate == self.decision.baseline:
             return cost_usd
         return self.engine.baseline_usd(self.decision, usage)
@@ -489,8 +517,8 @@ class Streaming:
         except (asyncio.CancelledError, GeneratorExit):
             self._run.cancelled()
             raise
-        failed = sum(attempt.error is not None for attempt in self._run.attempts)
-        if failed:
+        run = self._run
+        if run.speaker or run.answer or any(attempt.error for attempt in run.attempts):
             self.candidate = self._answering()
         if self._first is None:
             self._end()
@@ -499,6 +527,8 @@ class Streaming:
         """Who speaks, after the failures so far: the first in the ranking that has not given up."""
         if self._run.answer is not None:
             return self._run.answer.candidate
+        if self._run.speaker is not None:
+            return self._run.speaker
         gave_up = {attempt.candidate for attempt in self._run.attempts if attempt.error}
         retried = self._run.attempts[-1].candidate
         left = [name for name in self.decision.ranking if name not in gave_up]
@@ -533,6 +563,11 @@ class Streaming:
         if not self._is_done and self._run.recorded is None:
             self._run.finished()
         self._is_done = self._first is None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What all calls cost, once it is known: of a stream that was held back, before its first chunk."""
+        return None if self._run.answer is None else self._run.answer.cost_usd
 
     @property
     def record(self) -> Record | None:

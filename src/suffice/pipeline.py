@@ -11,6 +11,7 @@ import numpy as np
 
 from suffice import policies
 from suffice.errors import ConfigError, EmbedderError, InvalidRequest
+from suffice.plans import Plan, Single
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
 from suffice.routers.lengths import query_bytes
 from suffice.routers.ruleset import RuleSet
@@ -43,6 +44,7 @@ class Pipeline:
         versions: Versions = Versions(),  # noqa: B008  frozen
         rules: RuleSet | None = None,
         is_slow: bool = False,
+        plan: Plan | None = None,
     ) -> None:
         """
         Parameters
@@ -53,6 +55,7 @@ class Pipeline:
         strongest : the safe choice, and why it is thought the strongest
         rules : who may answer what, before anybody predicts anything
         is_slow : the router needs the network or a large model: never decide on the event loop
+        plan : how the candidates are asked; None: the best one, on failure the next
         """
         scored = {arm: column for column, arm in enumerate(router.arms)}
         self.name = name
@@ -60,6 +63,7 @@ class Pipeline:
         self.router = router
         self.policy = policy
         self.is_slow = is_slow
+        self.plan = plan if plan is not None else Single()
         self.versions = versions
         seen = [c for c in candidates if c.name in scored]
         if not seen:
@@ -94,9 +98,11 @@ class Pipeline:
         return made
 
     def with_threshold(self, threshold: float) -> Pipeline:
-        """The same router under RouteLLM's rule: strong where its gain reaches the threshold."""
+        """The same router under RouteLLM's rule: strong where its gain reaches the threshold, asked alone."""
         policy = policies.create("threshold", threshold=threshold)
-        return self.with_policy(policy, f"threshold({threshold:g})")
+        made = self.with_policy(policy, f"threshold({threshold:g})")
+        made.plan = Single()
+        return made
 
     def decide(self, query: Query, now: float) -> Decision:
         """Choose for one query.
@@ -211,7 +217,7 @@ class Pipeline:
         propensities: tuple[float, ...] = (),
     ) -> Decision:
         return Decision(
-            plan="single",
+            plan=self.plan.name,
             candidate=ranking[0],
             ranking=ranking,
             eligible=eligible,

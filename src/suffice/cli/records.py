@@ -83,7 +83,10 @@ def _one(store: Store, record_id: str, tenant: str | None, *, as_json: bool) -> 
     console.print(decision_table(record.decision))
     for attempt in record.attempts:
         outcome = attempt.error or f"answered, {usd(attempt.cost_usd)}"
-        console.print(f"  {escape(attempt.candidate)} after {seconds(attempt.latency_s)}: {escape(outcome)}")
+        role = f" ({attempt.role})" if attempt.role else ""
+        console.print(
+            f"  {escape(attempt.candidate)}{role} after {seconds(attempt.latency_s)}: {escape(outcome)}"
+        )
     for word in said:
         console.print(f"  feedback {escape(_word(word))}", highlight=False)
 

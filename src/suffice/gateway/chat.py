@@ -51,6 +51,8 @@ async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
     streaming = await gateway.engine.open(request)
     try:
         known = _early_headers(streaming.record_id, streaming.candidate, streaming.decision)
+        if streaming.cost_usd is not None:
+            known.append((b"x-suffice-cost-usd", f"{streaming.cost_usd:f}".encode()))
         await call.start(200, [*_STREAM_HEADERS, *known])
         try:
             await forward(streaming, _event, call.push)

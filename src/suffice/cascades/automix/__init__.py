@@ -10,6 +10,6 @@ from suffice.cascades.automix.double_threshold import DoubleThreshold
 from suffice.cascades.automix.pomdp import Pomdp
 from suffice.cascades.automix.self_consistency import SelfConsistency
 from suffice.cascades.automix.threshold import Threshold
-from suffice.cascades.automix.verification import share
+from suffice.cascades.automix.verification import share, verdict
 
-__all__ = ["Bayes", "DoubleThreshold", "Pomdp", "SelfConsistency", "Threshold", "share"]
+__all__ = ["Bayes", "DoubleThreshold", "Pomdp", "SelfConsistency", "Threshold", "share", "verdict"]

@@ -5,6 +5,7 @@ How the model is asked, few-shot and with its context, stands in `suffice.plans`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,19 @@ from suffice.confidence import p_true
 
 NAME: Final = "verification"
 """Of the signal."""
+_DECISION: Final = re.compile(r"decision\W+(\w+)", re.IGNORECASE)
+
+
+def verdict(reply: str) -> bool | None:
+    """What a reply decides, after its reasoning; None where it says neither or both.
+
+    Examples
+    --------
+    >>> verdict("It is correct that 7 + 8 is 15. Decision: Incorrect"), verdict("Yes"), verdict("Hm.")
+    (False, True, None)
+    """
+    decisions = _DECISION.findall(reply)
+    return p_true.parse(decisions[-1] if decisions else reply)
 
 
 def share(replies: Sequence[str]) -> float | None:
@@ -20,11 +34,12 @@ def share(replies: Sequence[str]) -> float | None:
     References
     ----------
     Aggarwal et al. (2023), AutoMix: Automatically Mixing Language Models, section 3.1. There an unreadable
-    verdict counts as a wrong answer; here it counts for nothing.
+    verdict counts against the answer; here it counts for nothing.
 
     Examples
     --------
     >>> share(["Correct.", "The answer is incorrect", "yes", "As an AI"]), share(["42", ""])
     (0.6666666666666666, None)
     """
-    return p_true.from_replies(replies).value
+    said = [one for one in map(verdict, replies) if one is not None]
+    return sum(said) / len(said) if said else None

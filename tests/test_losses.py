@@ -101,6 +101,14 @@ def test_descent_moves_towards_the_truth_or_towards_doubt(name: str) -> None:
             assert math.isfinite(slope(name, logit, 1.0, given))
 
 
+@pytest.mark.parametrize("chance", [0.6, 0.7, 0.8, 0.9])
+def test_gatekeeper_by_default_leaves_a_binary_classifier_nearly_calibrated(chance: float) -> None:
+    logits = np.linspace(0.01, 5, 2000)
+    value, _ = binary_loss(Loss("gatekeeper"), logits, np.full(2000, chance))
+    best = logits[value.argmin()]
+    assert 1 / (1 + np.exp(-best)) == pytest.approx(chance, abs=0.08)
+
+
 @needs_torch
 def test_what_sets_the_losses_apart() -> None:
     sure = 4.0

@@ -41,6 +41,7 @@ from suffice.types import FloatArray
 
 ARM: Final = "mistralai/Mixtral-8x7B-Instruct-v0.1"
 SUBJECT: Final = "mmlu/professional_law"
+CASES: Final = (*map(Loss, LOSSES), Loss("gatekeeper", 0.5))
 HIDDEN: Final = 128
 HELD_OUT: Final = 0.2
 SEEDS: Final = 3
@@ -71,20 +72,21 @@ def losses(outcomes: Outcomes, options: argparse.Namespace) -> None:
     draws = [np.arange(seed * size, (seed + 1) * size) for seed in range(SEEDS)]
     truth = np.concatenate([right[rows[options.train :], 0] for rows in draws])
     print(f"{SEEDS} x {options.train} rows to learn from, {truth.mean():.1%} of {len(truth)} test rows right")
-    for is_stopped, name in ((False, "to the last step"), (True, "stopped early")):
-        print(HEAD.replace(" " * len(name), name, 1))
-        for loss in LOSSES:
+    for is_stopped, way in ((False, "to the last step"), (True, "stopped early")):
+        print(HEAD.replace(" " * len(way), way, 1))
+        for loss in CASES:
             parts = [
                 classified(states[rows], right[rows], options, loss, seed, is_stopped=is_stopped)
                 for seed, rows in enumerate(draws)
             ]
-            show(loss, np.concatenate([plain for plain, _, _ in parts]), truth)
+            name = loss.name if loss.strength is None else f"{loss.name}, {loss.strength:g}"
+            show(name, np.concatenate([plain for plain, _, _ in parts]), truth)
             heats = "/".join(f"{heat:.2g}" for _, _, heat in parts)
             show(f"  + temperature {heats}", np.concatenate([warm for _, warm, _ in parts]), truth)
 
 
 def classified(
-    states: Any, right: FloatArray, options: argparse.Namespace, loss: str, seed: int, *, is_stopped: bool
+    states: Any, right: FloatArray, options: argparse.Namespace, loss: Loss, seed: int, *, is_stopped: bool
 ) -> tuple[FloatArray, FloatArray, float]:
     """Chances of the test rows before and after the temperature, and the temperature."""
     import torch
@@ -95,7 +97,7 @@ def classified(
         body = torch.nn.Sequential(torch.nn.Linear(states.shape[1], HIDDEN), torch.nn.ReLU())
         head = QualityHead(HIDDEN, 1)
         head.teach(right[: options.train], states.device)
-        for head.criterion in Loss(loss).stages:
+        for head.criterion in loss.stages:
             fit(body, head, states, (inside, held), options.epochs, seed, is_stopped=is_stopped)
         with torch.no_grad():
             chances = as_numpy(head.module(body(states)).sigmoid())[:, 0]

@@ -62,7 +62,7 @@ class Bert(FineTuned):
         max_rows : training queries used at most, drawn by their texts; None takes all
         loss : "cross_entropy", or one that makes it less sure of itself: "label_smoothing", "focal",
             "focal_sample", "gatekeeper" (`losses`; the last goes on from what cross-entropy has learnt)
-        loss_strength : share that is smoothed (0.1), gamma of "focal" (3), alpha of "gatekeeper" (0.5); None
+        loss_strength : share that is smoothed (0.1), gamma of "focal" (3), alpha of "gatekeeper" (0.2); None
             takes these
         temperature_scaling : after training, one temperature from the queries held out. Of battles it is
             what `pairs` does anyway

@@ -3,8 +3,8 @@
 Every loss is a function of log-probabilities (..., K) and the truth (..., K), and gives one number per
 classification, (...). The truth may be graded: a quality of 0.7 stands for a label that is right with
 chance 0.7, and the loss is the mean over such labels. So each loss is the one of its paper where the truth
-is a single class, and with cross-entropy the best prediction is the graded quality itself; the others move
-it on purpose, towards less certainty.
+is a single class. With cross-entropy the best prediction is the graded quality itself; label smoothing and
+the focal losses move it towards less certainty, on purpose, and Gatekeeper to where its alpha says.
 
 References
 ----------

@@ -1,0 +1,441 @@
+"""Plans behind the gateway: a real process, a fitted cascade from disk, and what is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes import CHEAP, DEAR, Constant, TableRouter
+from scenes import Received, Scene, answer, completion_events, sse, stall, status
+from suffice import policies
+from suffice.cascades import Recorded, create
+from suffice.config import Config, load, parse
+from suffice.engine import CLIENT_GONE, Engine, Request
+from suffice.errors import AllAttemptsFailed, ConfigError, InvalidRequest, ProviderUnavailable
+from suffice.outcomes import Outcomes
+from suffice.pipeline import Pipeline, strongest
+from suffice.plans.best_of import BestOf
+from suffice.plans.mixture import Mixture
+from suffice.store import open_store
+from suffice.types import Candidate, Query, Record
+from test_gateway_clients import CHAT, Provider, Running
+from test_plans import Talker, cascade
+
+# --- the engine
+
+
+def engine_of(plan: Any, *models: Talker) -> Engine:
+    """The first is the cheapest, the last the strongest; the policy takes the strongest."""
+    arms = [model.candidate.name for model in models]
+    candidates: list[Candidate] = [model.candidate for model in models]
+    pipeline = Pipeline(
+        name="auto",
+        candidates=candidates,
+        router=TableRouter(arms, lambda text: [0.2 + 0.1 * i for i in range(len(arms))]),
+        policy=policies.create("utility", value_usd=100.0),
+        costs=Constant(arms, [0.001 * 4**i for i in range(len(arms))]),
+        latencies=Constant(arms, [1.0] * len(arms)),
+        strongest=strongest(candidates),
+        plan=plan,
+    )
+    made: dict[str, Any] = {model.candidate.name: model for model in models}
+    return Engine(made, {"auto": pipeline}, open_store("sqlite:///:memory:"), retries=0)
+
+
+def record_of(engine: Engine, **fields: Any) -> Record:
+    async def main() -> Record:
+        result = await engine.answer(Request(query=Query(text="how are you"), **fields))
+        await engine.store.drain()
+        return result.record
+
+    return asyncio.run(main())
+
+
+def test_a_record_holds_every_call_and_the_sum_of_their_costs() -> None:
+    models = Talker("small", logprob=-3.0), Talker("large", price=DEAR)
+    engine = engine_of(cascade("small", "large"), *models)
+    record = record_of(engine)
+    assert (record.decision.plan, record.candidate) == ("cascade", "large")
+    costs = [attempt.cost_usd for attempt in record.attempts]
+    assert record.cost_usd == sum(cost for cost in costs if cost is not None)
+    assert record.baseline_usd == costs[-1], "the strongest alone would have been asked once"
+    assert "accepted answer 2" in record.decision.reason
+    kept = engine.store.record(record.id)
+    assert kept is not None
+    assert [attempt.role for attempt in kept.attempts] == ["", ""]
+    named = record_of(engine, model="small")
+    assert (named.decision.plan, len(named.attempts)) == ("single", 1)
+
+
+def test_parallel_calls_take_the_time_of_the_slowest() -> None:
+    models = [Talker(name, delay_s=0.2) for name in ("a", "b", "c")] + [Talker("writer")]
+    record = record_of(engine_of(Mixture(["a", "b", "c"], "writer"), *models))
+    assert sum(attempt.latency_s for attempt in record.attempts) > 0.6
+    assert record.latency_s < 0.45
+    assert [attempt.role for attempt in record.attempts] == ["propose"] * 3 + ["aggregate"]
+
+
+def test_what_failed_is_billed_as_far_as_it_is_known() -> None:
+    engine = engine_of(BestOf(3), Talker("small", ProviderUnavailable("down"), price=CHEAP))
+    with pytest.raises(AllAttemptsFailed) as caught:
+        record_of(engine)
+    asyncio.run(engine.store.drain())
+    failed = engine.store.record(caught.value.record_id or "")
+    assert failed is not None
+    assert (failed.cost_usd, len(failed.attempts)) == (None, 4)
+
+
+def test_who_leaves_in_the_middle_pays_for_what_was_answered() -> None:
+    small, large = Talker("small", logprob=-3.0), Talker("large", delay_s=30.0)
+    engine = engine_of(cascade("small", "large"), small, large)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(engine.answer(Request(query=Query(text="x"))))
+        await asyncio.sleep(0.2)
+        assert large.n_running == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await engine.store.drain()
+
+    asyncio.run(main())
+    (record,) = engine.store.records()
+    assert (record.status, record.is_estimate, large.n_running) == (CLIENT_GONE, True, 0)
+    assert record.cost_usd is not None
+    assert record.cost_usd > 0
+
+
+def test_who_leaves_a_stream_that_was_held_back_pays_it_all() -> None:
+    engine = engine_of(cascade("small", "large"), Talker("small", "a b c d"), Talker("large"))
+
+    async def main() -> str:
+        streaming = await engine.open(Request(query=Query(text="x"), is_stream=True))
+        assert (streaming.candidate, streaming.cost_usd) == ("small", Decimal("0.0000017"))
+        await anext(streaming)
+        await streaming.aclose()
+        await engine.store.drain()
+        return streaming.record_id
+
+    record = engine.store.record(asyncio.run(main()))
+    assert record is not None
+    assert (record.status, record.cost_usd) == (CLIENT_GONE, Decimal("0.0000017"))
+    assert not record.is_estimate
+
+
+def test_the_aggregator_is_named_though_a_proposer_failed() -> None:
+    models = Talker("a", ProviderUnavailable("down")), Talker("writer", "x y"), Talker("b")
+    engine = engine_of(Mixture(["a", "b"], "writer"), *models)
+
+    async def main() -> str:
+        streaming = await engine.open(Request(query=Query(text="x"), is_stream=True))
+        _ = [chunk async for chunk in streaming]
+        await streaming.aclose()
+        return streaming.candidate
+
+    assert asyncio.run(main()) == "writer"
+
+
+# --- the configuration
+
+MODELS = """\
+models:
+  - {name: small, provider: recorded}
+  - {name: large, provider: recorded}
+"""
+
+
+@pytest.mark.parametrize(
+    ("plan", "line", "key", "said"),
+    [
+        ("plan: {name: best_off}", 4, "plan", "no plan is called 'best_off'"),
+        ("plan:\n  name: best_of\n  nn: 3", 6, "plan.nn", "unknown parameter 'nn'"),
+        ("plan:\n  name: best_of\n  n: many", 6, "plan.n", "n is 'many'"),
+        ("plan: {n: 3}", 4, "plan.n", "unknown parameter 'n'"),
+        ("plan: {name: cascade}", 4, "plan", "path must be given"),
+        ("pipelines:\n  m:\n    plan: {name: mixture, depth: 2}", 6, "pipelines.m.plan.depth", "depth"),
+        ("pipelines:\n  m:\n    plam: {name: mixture}", 6, "pipelines.m.plam", "did you mean plan?"),
+        ("plan: [best_of]", 4, "plan", "object"),
+    ],
+)
+def test_a_wrong_plan_is_an_error_with_its_line(plan: str, line: int, key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("?", r"\?")) as caught:
+        parse(MODELS + plan, file=Path("suffice.yaml"), environ={})
+    assert (caught.value.line, caught.value.key) == (line, key)
+
+
+def built(folder: Path, extra: str) -> Engine:
+    from suffice.build import build
+
+    (folder / "suffice.yaml").write_text(
+        "models:\n"
+        "  - {name: small, provider: openai, base_url: 'http://127.0.0.1:1', strength: 0.4}\n"
+        "  - {name: large, provider: openai, base_url: 'http://127.0.0.1:1', strength: 0.9}\n"
+        "router: {name: strongest}\n"
+        f"store: 'sqlite:///{folder}/suffice.db'\n{extra}\n"
+    )
+    config: Config = load(folder / "suffice.yaml")
+    return build(config)
+
+
+def test_pipelines_have_plans_of_their_own(tmp_path: Path) -> None:
+    engine = built(
+        tmp_path,
+        "plan: {name: best_of, n: 3}\n"
+        "pipelines:\n"
+        "  one: {plan: {name: single}}\n"
+        "  mixed: {plan: {name: mixture, proposers: [small, large], aggregator: large}}\n",
+    )
+    try:
+        found = {name: pipeline.plan.name for name, pipeline in engine.pipelines.items()}
+        assert found == {"auto": "best_of", "one": "single", "mixed": "mixture"}
+        decide = engine.decide(Request(query=Query(text="x"), model="auto:mixed"))
+        assert asyncio.run(decide).plan == "mixture"
+        threshold = engine.decide(Request(query=Query(text="x"), model="router-strongest-0.5"))
+        assert asyncio.run(threshold).plan == "single"
+    finally:
+        asyncio.run(engine.close())
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ("{name: mixture, proposers: [small, huge]}", "'huge' is not in the panel"),
+        ("{name: best_of, select: judge, judge: huge}", "'huge' is not in the panel"),
+        ("{name: best_of, select: judge}", "names who picks"),
+        ("{name: best_of, n: 1}", "at least 2"),
+        ("{name: best_of, select: certainty, signal: samples}", "'samples' cannot be read"),
+    ],
+)
+def test_a_plan_that_cannot_work_stops_the_start(tmp_path: Path, plan: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        built(tmp_path, f"plan: {plan}")
+
+
+# --- the gateway
+
+
+def save_cascade(folder: Path) -> None:
+    """AutoMix's threshold between small and large: below about half of the verdicts, large is asked."""
+    rng = np.random.default_rng(0)
+    share = rng.integers(0, 9, 200) / 8
+    quality = np.stack([share >= 0.5, np.ones(200, bool)], axis=1).astype(np.float64)
+    readings = np.stack([share, np.full(200, np.nan)], axis=1)
+    answers = Outcomes.from_arrays(
+        [f"question {i}" for i in range(200)],
+        ["small", "large"],
+        quality,
+        cost_usd=np.tile([0.0001, 0.01], (200, 1)),
+    )
+    recorded = Recorded.of(answers, {"verification": readings})
+    create("automix_threshold").fit(recorded, value_usd=0.02).save(folder / "cascade")
+
+
+def speaks(text: str, verdict: Callable[[], str] | None = None, delay_s: float = 0.0) -> Scene:
+    """An answer or a stream as asked; the verdict for a verifier's prompt."""
+
+    async def play(request: Received, writer: Any) -> None:
+        body = request.json
+        is_check = str(body["messages"][-1]["content"]).rstrip().endswith("Check:")
+        said = verdict() if is_check and verdict is not None else text
+        if body.get("stream"):
+            await sse(completion_events(said.split(" ")))(request, writer)
+        else:
+            await answer(said, delay_s=delay_s)(request, writer)
+
+    return play
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("plans")
+    save_cascade(folder)
+    running = Running(
+        folder,
+        provider,
+        """
+pipelines:
+  cascade: {plan: {name: cascade, path: cascade/, verification: {k: 4}}}
+  vote: {plan: {name: best_of, n: 5, answers: number}}
+  mixture: {plan: {name: mixture, proposers: [small, small, small], aggregator: large}}
+""",
+    )
+    yield running
+    running.close()
+
+
+def stored(gateway: Running, record_id: str) -> Record:
+    store = open_store(f"sqlite:///{gateway.folder}/suffice.db")
+    try:
+        until = time.monotonic() + 3
+        while (record := store.record(record_id)) is None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert record is not None
+        return record
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "speaker", "n_calls"), [("Correct", "small", 5), ("Incorrect", "large", 6)]
+)
+def test_a_client_streams_through_a_cascade(
+    gateway: Running, provider: Provider, verdict: str, speaker: str, n_calls: int
+) -> None:
+    provider.plays(speaks("small says so", lambda: f"Hm. Decision: {verdict}"), model="small")
+    provider.plays(speaks("large knows better"), model="large")
+    wish = {**CHAT, "model": "auto:cascade", "stream": True, "stream_options": {"include_usage": True}}
+    with gateway.client() as client:
+        raw = client.chat.completions.with_raw_response.create(**wish)
+        chunks = list(raw.parse())
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == {"small": "smallsaysso", "large": "largeknowsbetter"}[speaker]
+    assert (raw.headers["x-suffice-model"], raw.headers["x-suffice-plan"]) == (speaker, "cascade")
+    (usage,) = [chunk.usage for chunk in chunks if chunk.usage]
+    assert usage.total_tokens == 12 * n_calls
+    record = stored(gateway, raw.headers["x-suffice-id"])
+    assert len(record.attempts) == n_calls
+    assert [attempt.role for attempt in record.attempts[1:5]] == ["verify"] * 4
+    assert record.cost_usd == sum(attempt.cost_usd or 0 for attempt in record.attempts)
+    assert raw.headers["x-suffice-cost-usd"] == f"{record.cost_usd:f}"
+
+
+def test_a_stream_of_a_cascade_is_valid_sse(gateway: Running, provider: Provider) -> None:
+    provider.plays(speaks("small says", lambda: "Decision: Correct"), model="small")
+    _, _, text = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:cascade", "stream": True})
+    events = text.strip().split("\n\n")
+    assert events[-1] == "data: [DONE]"
+    said = [json.loads(event.removeprefix("data: ")) for event in events[:-1]]
+    assert all(event.startswith("data: ") for event in events)
+    assert all(one["object"] == "chat.completion.chunk" for one in said)
+    assert not any("usage" in one for one in said), "usage was not asked for"
+
+
+def test_whole_answers_carry_the_sums(gateway: Running, provider: Provider) -> None:
+    provider.plays(speaks("small says", lambda: "Decision: Incorrect"), model="small")
+    provider.plays(speaks("large says"), model="large")
+    _, headers, body = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:cascade"})
+    assert body["choices"][0]["message"]["content"] == "large says"
+    assert body["usage"]["total_tokens"] == 12 * 6
+    assert headers["x-suffice-plan"] == "cascade"
+    small, large = (7 * 0.1 + 5 * 0.4) / 1e6, (7 * 2.5 + 5 * 10) / 1e6
+    assert float(headers["x-suffice-cost-usd"]) == pytest.approx(5 * small + large)
+    assert float(headers["x-suffice-baseline-usd"]) == pytest.approx(large)
+
+
+def test_a_model_that_is_down_in_the_middle(gateway: Running, provider: Provider) -> None:
+    provider.plays(speaks("small says", lambda: "Decision: Incorrect"), model="small")
+    provider.plays(status(503, "down"), model="large")
+    code, headers, body = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:cascade"})
+    assert (code, headers["x-suffice-model"]) == (200, "small")
+    assert body["choices"][0]["message"]["content"] == "small says"
+
+
+def test_a_vote_and_a_mixture(gateway: Running, provider: Provider) -> None:
+    provider.plays(speaks("It is 4"), model="large")
+    provider.plays(speaks("I think 5"), model="small")
+    _, headers, body = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:vote"})
+    assert (body["choices"][0]["message"]["content"], headers["x-suffice-plan"]) == ("It is 4", "best_of")
+    before = len(provider.upstream.requests)
+    _, headers, body = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:mixture"})
+    assert (headers["x-suffice-plan"], headers["x-suffice-model"]) == ("mixture", "large")
+    asked = [request.json for request in provider.upstream.requests[before:]]
+    assert [one["model"] for one in asked] == ["small", "small", "small", "large"]
+    assert "3. I think 5" in asked[-1]["messages"][0]["content"]
+    assert body["usage"]["total_tokens"] == 48
+
+
+def test_a_stream_of_a_mixture_has_the_sums_of_usage(gateway: Running, provider: Provider) -> None:
+    provider.plays(speaks("one two"), model="small")
+    provider.plays(speaks("the synthesis"), model="large")
+    wish = {**CHAT, "model": "auto:mixture", "stream": True, "stream_options": {"include_usage": True}}
+    with gateway.client() as client:
+        chunks = list(client.chat.completions.create(**wish))
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [48]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "n_calls"), [("auto:vote", 5), ("auto:mixture", 3), ("auto:cascade", 1)]
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_client_that_leaves_cancels_every_call_within_a_second(
+    gateway: Running, provider: Provider, pipeline: str, n_calls: int, is_stream: bool
+) -> None:
+    for model in ("small", "large"):
+        provider.plays(stall(), model=model)
+    n_asked, n_gone = len(provider.upstream.requests), provider.upstream.n_hangups
+    client = gateway.client().with_options(timeout=0.6)
+
+    def ask() -> None:
+        with pytest.raises(Exception, match=r"[Tt]imed out"):
+            client.chat.completions.create(**{**CHAT, "model": pipeline, "stream": is_stream})
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    client.close()
+    assert len(provider.upstream.requests) - n_asked == n_calls
+    assert provider.hangups(n_gone + n_calls, within_s=1)
+
+
+PANEL_PLANS = (
+    cascade("a", "b", "c"),
+    cascade("a", "b", "c", signal="verification"),
+    BestOf(2, select="judge", judge="b"),
+    Mixture(["a", "b", "c"], "b", layers=2),
+    Mixture(2, window=2),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_no_vision_or_tool_request_reaches_an_incapable_model(data: st.DataObject) -> None:
+    kinds: list[Any] = ["fine", "", "I cannot help with that.", ProviderUnavailable("down")]
+    skills = st.frozensets(st.sampled_from(["vision", "tools", "json", "logprobs"]))
+    models = [
+        Talker(
+            name,
+            data.draw(st.sampled_from(kinds)),
+            logprob=data.draw(st.sampled_from([-0.1, -3.0])),
+            capabilities=data.draw(skills) | {"streaming"},
+        )
+        for name in ("a", "b", "c")
+    ]
+    needs = frozenset(data.draw(st.sets(st.sampled_from(["vision", "tools"]), min_size=1)))
+    engine = engine_of(data.draw(st.sampled_from(PANEL_PLANS)), *models)
+    query = Query(text="what is this", needs=needs)
+
+    async def main() -> None:
+        request = Request(query=query, is_stream=data.draw(st.booleans()))
+        try:
+            if request.is_stream:
+                streaming = await engine.open(request)
+                _ = [chunk async for chunk in streaming]
+                await streaming.aclose()
+            else:
+                await engine.answer(request)
+        except (AllAttemptsFailed, InvalidRequest):
+            pass
+        finally:
+            await engine.store.drain()
+            engine.store.close()
+
+    asyncio.run(main())
+    for model in models:
+        assert not model.asked or needs <= model.candidate.capabilities

@@ -368,3 +368,33 @@ def test_readings_of_recorded_calls(tmp_path: Path) -> None:
         readings_of(
             runs, runs.to_outcomes(where={"strategy": "greedy"}), "verify", lambda answer, replies: None
         )
+
+
+def test_play_by_hand() -> None:
+    table = Outcomes.from_arrays(
+        ["a", "b"],
+        ["s", "l"],
+        [[0.2, 0.9], [0.8, 0.4]],
+        cost_usd=[[1.0, 7.0], [2.0, 9.0]],
+        latency_s=[[0.1, 3.0], [0.2, 4.0]],
+    )
+    paid, waited = {SIGNAL: [[0.5, 0.5], [0.25, 0.5]]}, {SIGNAL: [[0.01, 1.0], [0.02, 1.0]]}
+    recorded = Recorded.of(
+        table, {SIGNAL: [[0.2, 1.0], [0.9, 1.0]]}, reading_cost_usd=paid, reading_latency_s=waited
+    )
+    cascade = Threshold().fit(recorded)
+    cascade.stages_ = (Stage((0.5,), (True, False)),)
+    played = play(cascade, recorded)
+    assert played.arm.tolist() == [1, 0] and played.n_calls.tolist() == [2, 1]
+    assert played.quality.tolist() == [0.9, 0.8]
+    assert played.cost_usd.tolist() == [1.0 + 0.5 + 7.0, 2.0 + 0.25]  # the last answer is not verified
+    assert played.latency_s == pytest.approx([0.1 + 0.01 + 3.0, 0.2 + 0.02])
+
+
+@pytest.mark.parametrize("cascade", every_kind(), ids=lambda one: one.name)
+def test_order_of_queries_does_not_matter(cascade: ChainCascade) -> None:
+    table = planted(80, 2)
+    turned = table.select(np.random.default_rng(0).permutation(80))
+    one = play(cascade.fit(table, value_usd=40.0), table)
+    other = play(cascade.fit(turned, value_usd=40.0), table)
+    assert np.array_equal(one.arm, other.arm)

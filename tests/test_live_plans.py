@@ -20,6 +20,7 @@ from fakes import CHEAP, DEAR, Constant, TableRouter
 from scenes import Received, Scene, answer, completion_events, sse, stall, status
 from suffice import policies
 from suffice.cascades import Recorded, create
+from suffice.cli.checks_panel import check_routing
 from suffice.config import Config, load, parse
 from suffice.engine import CLIENT_GONE, Engine, Request
 from suffice.errors import AllAttemptsFailed, ConfigError, InvalidRequest, ProviderUnavailable
@@ -195,6 +196,8 @@ def test_pipelines_have_plans_of_their_own(tmp_path: Path) -> None:
         "  one: {plan: {name: single}}\n"
         "  mixed: {plan: {name: mixture, proposers: [small, large], aggregator: large}}\n",
     )
+    checked = [one for one in check_routing(load(tmp_path / "suffice.yaml")) if one.name.startswith("plan")]
+    assert [(one.name, one.status) for one in checked] == [("plan auto", "ok"), ("plan mixed", "ok")]
     try:
         found = {name: pipeline.plan.name for name, pipeline in engine.pipelines.items()}
         assert found == {"auto": "best_of", "one": "single", "mixed": "mixture"}
@@ -219,6 +222,8 @@ def test_pipelines_have_plans_of_their_own(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_work_stops_the_start(tmp_path: Path, plan: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         built(tmp_path, f"plan: {plan}")
+    found = [one for one in check_routing(load(tmp_path / "suffice.yaml")) if one.name == "plan auto"]
+    assert [(one.status, said in one.detail) for one in found] == [("fail", True)]
 
 
 # --- the gateway

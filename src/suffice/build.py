@@ -15,7 +15,6 @@ from suffice.config import (
     Config,
     ModelConfig,
     PipelineConfig,
-    PlanConfig,
     PolicyConfig,
     RouterConfig,
     StickyConfig,
@@ -220,7 +219,7 @@ def _pipeline(
         ),
         rules=RuleSet(config.rules if section.rules is None else section.rules),
         is_slow=config.embedder != "hashed" or isinstance(trained.router, LLM),
-        plan=_plan(section.plan or config.plan, name, config, embedder, candidates, policy),
+        plan=make_plan(section, name, config, embedder, candidates),
     )
 
 
@@ -271,26 +270,29 @@ def _policy(config: PolicyConfig, pipeline: str) -> Policy:
         raise ConfigError(f"the policy of pipeline {pipeline!r}: {error}") from error
 
 
-def _plan(
-    section: PlanConfig,
+def make_plan(
+    section: PipelineConfig,
     pipeline: str,
     config: Config,
     embedder: Embedder,
     candidates: Sequence[Candidate],
-    policy: PolicyConfig,
 ) -> Plan:
+    """The plan of a pipeline, with the files that it names read.
+
+    Raises
+    ------
+    ConfigError, ArtefactError
+        If there is none such, it cannot work with this panel or policy, or a file is damaged.
+    """
+    plan, policy = section.plan or config.plan, section.policy or config.policy
     try:
-        made = plans.create(section.name, **section.params)
-        prepare = getattr(made, "prepare", None)
-        if prepare is not None:
-            prepare(path=config.path, embedder=embedder, panel=candidates)
+        made = plans.create(plan.name, **plan.params)
+        if hasattr(made, "prepare"):
+            made.prepare(path=config.path, embedder=embedder, panel=candidates)
+        if policy.name == GUARANTEE and plan.name != "single":
+            raise ConfigError(f"the promise of `guarantee` is about single answers: leave out {plan.name!r}")
     except ConfigError as error:
         raise ConfigError(f"the plan of pipeline {pipeline!r}: {error}") from error
-    if policy.name == GUARANTEE and section.name != "single":
-        raise ConfigError(
-            f"the plan of pipeline {pipeline!r}: the promise of `guarantee` is about single answers: "
-            f"leave out the plan {section.name!r}"
-        )
     return made
 
 

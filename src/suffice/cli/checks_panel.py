@@ -118,6 +118,7 @@ def check_routing(config: Config) -> Iterator[Finding]:
     for name, section in (("auto", PipelineConfig()), *config.pipelines.items()):
         chosen, policy = section.router or config.router, section.policy or config.policy
         yield _router(name, chosen, config, candidates)
+        yield from _plan(name, section, config, candidates)
         if policy.name == build.GUARANTEE:
             yield from check_guarantee(name, section, config, candidates)
             continue
@@ -133,6 +134,23 @@ def check_routing(config: Config) -> Iterator[Finding]:
                 status="ok",
                 detail=f"{policy.name}: {shown(policy.params)}" if policy.params else policy.name,
             )
+
+
+def _plan(
+    pipeline: str, section: PipelineConfig, config: Config, candidates: Sequence[Candidate]
+) -> Iterator[Finding]:
+    """Nothing is said of the plan that needs nothing."""
+    plan = section.plan or config.plan
+    if plan.name == "single":
+        return
+    name = f"plan {pipeline}"
+    try:
+        embedder = embedders.create(config.embedder, **config.embedder_params)
+        build.make_plan(section, pipeline, config, embedder, candidates)
+    except SufficeError as error:
+        yield Finding(name=name, status="fail", detail=str(error), remedy="see docs/configuration.md")
+    else:
+        yield Finding(name=name, status="ok", detail=f"{plan.name}: {shown(plan.params)}")
 
 
 def _router(pipeline: str, chosen: RouterConfig, config: Config, candidates: Sequence[Candidate]) -> Finding:

@@ -110,6 +110,7 @@ class _Course:
         self._context = msgspec.structs.replace(context, models=models)
         self._deadline = perf_counter() + context.timeout_s
         self._scores = _row(context.decision, rule.arms, "scores")
+        self._scores[[arm not in context.ranking for arm in rule.arms]] = 0.0
         self._costs = _row(context.decision, rule.arms, "costs_usd")
         self._asked: set[str] = set()
         self._replies: list[tuple[Reply, bool]] = []
@@ -140,6 +141,7 @@ class _Course:
                 return
             name = arms[move.ask]
             if not self._may(name):
+                self._scores[move.ask] = 0.0
                 seen.append(Seen(move.ask, dict.fromkeys(self._rule.signals)))
                 found.append(None)
                 continue
@@ -147,6 +149,8 @@ class _Course:
             for attempt in reply.attempts:
                 yield attempt
             is_usable = self._kept(name, reply)
+            if not is_usable:
+                self._scores[move.ask] = 0.0  # it will not give a good answer any more
             values: Mapping[str, float | None] = dict.fromkeys(self._rule.signals)
             if is_usable:
                 values = await self._read(move.ask, reply)

@@ -27,6 +27,7 @@ from suffice.errors import AllAttemptsFailed, ConfigError, InvalidRequest, Provi
 from suffice.outcomes import Outcomes
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.best_of import BestOf
+from suffice.plans.confidence import AnswerConfidence
 from suffice.plans.mixture import Mixture
 from suffice.store import open_store
 from suffice.types import Candidate, Query, Record
@@ -131,6 +132,30 @@ def test_who_leaves_a_stream_that_was_held_back_pays_it_all() -> None:
     assert record is not None
     assert (record.status, record.cost_usd) == (CLIENT_GONE, Decimal("0.0000017"))
     assert not record.is_estimate
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_logprobs_asked_for_twice_reach_no_client(is_stream: bool) -> None:
+    confidence = AnswerConfidence()
+    engine = engine_of(cascade("small", "large"), Talker("small", "a b", logprob=-0.1), Talker("large"))
+    engine.confidence = confidence
+    engine.models = {name: confidence.asking(model) for name, model in engine.models.items()}
+
+    async def main() -> tuple[bytes, Record | None]:
+        request = Request(query=Query(text="x"), is_stream=is_stream)
+        if not is_stream:
+            result = await engine.answer(request)
+            return result.answer.body or b"", result.record
+        streaming = await engine.open(request)
+        sent = b"".join([chunk.data async for chunk in streaming])
+        await streaming.aclose()
+        return sent, streaming.record
+
+    sent, record = asyncio.run(main())
+    assert sent
+    assert b"logprob" not in sent.replace(b'"logprobs":null', b"")
+    assert record is not None
+    assert record.confidence == pytest.approx(np.exp(-0.1))
 
 
 def test_the_aggregator_is_named_though_a_proposer_failed() -> None:

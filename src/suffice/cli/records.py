@@ -83,6 +83,8 @@ def _one(store: Store, record_id: str, tenant: str | None, *, as_json: bool) -> 
     console.print(decision_table(record.decision))
     for attempt in record.attempts:
         outcome = attempt.error or f"answered, {usd(attempt.cost_usd)}"
+        if attempt.role == "cancelled":
+            outcome = f"no longer needed, about {usd(attempt.cost_usd)}"
         role = f" ({attempt.role})" if attempt.role else ""
         console.print(
             f"  {escape(attempt.candidate)}{role} after {seconds(attempt.latency_s)}: {escape(outcome)}"

@@ -23,7 +23,7 @@ from suffice.cascades import Recorded, create
 from suffice.cli.checks_panel import check_routing
 from suffice.config import Config, load, parse
 from suffice.engine import CLIENT_GONE, Engine, Request
-from suffice.errors import AllAttemptsFailed, ConfigError, InvalidRequest, ProviderUnavailable
+from suffice.errors import AllAttemptsFailed, ArtefactError, ConfigError, InvalidRequest, ProviderUnavailable
 from suffice.outcomes import Outcomes
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.best_of import BestOf
@@ -188,6 +188,16 @@ models:
         ("plan:\n  name: best_of\n  n: many", 6, "plan.n", "n is 'many'"),
         ("plan: {n: 3}", 4, "plan.n", "unknown parameter 'n'"),
         ("plan: {name: cascade}", 4, "plan", "path must be given"),
+        ("plan:\n  name: best_of\n  n: 1", 6, "plan.n", "n is at least 2"),
+        ("plan: {name: best_of, select: judge}", 4, "plan", "names who picks"),
+        ("plan: {name: best_of, signal: samples}", 4, "plan", "'samples' cannot be read"),
+        ("plan:\n  name: mixture\n  proposers: small", 6, "plan.proposers", "proposers is a list"),
+        (
+            "plan:\n  name: cascade\n  path: c\n  verification: {j: 3}",
+            7,
+            "plan.verification",
+            "unknown field `j`",
+        ),
         ("pipelines:\n  m:\n    plan: {name: mixture, depth: 2}", 6, "pipelines.m.plan.depth", "depth"),
         ("pipelines:\n  m:\n    plam: {name: mixture}", 6, "pipelines.m.plam", "did you mean plan?"),
         ("plan: [best_of]", 4, "plan", "object"),
@@ -239,13 +249,11 @@ def test_pipelines_have_plans_of_their_own(tmp_path: Path) -> None:
     [
         ("{name: mixture, proposers: [small, huge]}", "'huge' is not in the panel"),
         ("{name: best_of, select: judge, judge: huge}", "'huge' is not in the panel"),
-        ("{name: best_of, select: judge}", "names who picks"),
-        ("{name: best_of, n: 1}", "at least 2"),
-        ("{name: best_of, select: certainty, signal: samples}", "'samples' cannot be read"),
+        ("{name: cascade, path: nowhere/}", "no cascade at"),
     ],
 )
 def test_a_plan_that_cannot_work_stops_the_start(tmp_path: Path, plan: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises((ConfigError, ArtefactError), match=said):
         built(tmp_path, f"plan: {plan}")
     found = [one for one in check_routing(load(tmp_path / "suffice.yaml")) if one.name == "plan auto"]
     assert [(one.status, said in one.detail) for one in found] == [("fail", True)]

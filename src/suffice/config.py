@@ -310,7 +310,7 @@ def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
         if plan == PlanConfig():
             continue
         try:
-            plans.registry.check(plan.name, plan.params)
+            plans.create(plan.name, **plan.params)
         except (ConfigError, UnknownName) as error:
             said = str(error)
             named = next((key for key in plan.params if f"{key!r};" in said or f": {key} is " in said), "")

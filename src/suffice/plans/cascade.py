@@ -49,9 +49,17 @@ class CascadePlan:
         n_samples, temperature : of signals that draw further answers
         answers : which part of an answer counts when two are compared: number, choice, or empty for all
         verification : `k`, `temperature`, `max_tokens`, and files with prompts: `grounded`, `free`
+
+        Raises
+        ------
+        ConfigError
+            If something else stands under `verification`.
         """
         self.path, self.n_samples, self.temperature, self.answers = path, n_samples, temperature, answers
-        self.verification = dict(verification or {})
+        try:
+            self.verification = msgspec.convert(verification or {}, VerificationSettings, strict=True)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"plan 'cascade': verification is wrong: {error}") from None
 
     def prepare(self, *, path: Callable[[str], Path], embedder: Embedder, panel: Sequence[Candidate]) -> None:
         """Load the rule; raises where its models are not in the panel, or a signal cannot be read live."""
@@ -240,11 +248,10 @@ def _row(decision: Decision | None, arms: Sequence[str], field: str) -> FloatArr
     return np.array([np.nan if value is None else value for value in found])
 
 
-def _verification(params: Mapping[str, Any], path: Callable[[str], Path]) -> Verification:
+def _verification(settings: VerificationSettings, path: Callable[[str], Path]) -> Verification:
     try:
-        settings = msgspec.convert(dict(params), VerificationSettings, strict=True)
         grounded = GROUNDED if settings.grounded is None else path(settings.grounded).read_text("utf-8")
         free = FREE if settings.free is None else path(settings.free).read_text("utf-8")
-    except (msgspec.ValidationError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"plan 'cascade': verification: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"plan 'cascade': a prompt of the verification cannot be read: {error}") from None
     return Verification(settings.k, settings.temperature, settings.max_tokens, grounded, free)

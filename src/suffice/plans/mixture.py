@@ -54,6 +54,9 @@ class Mixture:
         ValueError
             If a parameter is out of range.
         """
+        given: object = proposers  # a file says what it likes
+        if isinstance(given, str):
+            raise ValueError("proposers is a list of names, or a number")
         n = proposers if isinstance(proposers, int) else len(proposers)
         if n < 1 or layers < 1 or (window is not None and window < 2):
             raise ValueError("wanted at least one proposer, one layer and a window of two")

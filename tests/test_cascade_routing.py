@@ -11,7 +11,7 @@ from suffice.cascades import Recorded, Seen, play
 from suffice.cascades.answers import answer_key
 from suffice.cascades.beliefs import Beliefs
 from suffice.cascades.frugalgpt import Chain, FrugalGPT, Wish, best_chains, played
-from suffice.cascades.lookahead import Lookahead
+from suffice.cascades.lookahead import Lookahead, slope_place
 from suffice.cascades.pricing import for_budget, lot_of
 from suffice.cascades.routing import CascadeRouting
 from suffice.cascades.supermodels import CLASSES, ErrorModel, cells_below, expected_maximum, subsets
@@ -299,7 +299,7 @@ def test_fixed_order_is_a_plain_cascade(fitted: CascadeRouting) -> None:
                 if end > 1:
                     below = look.errors.below(now[added], end)
                     whole = expected_maximum(below, np.ones((1, len(added)), bool), max(stop, 0.0))[0]
-                    worth += look.slopes[min(end, CLASSES) - 1] * max(whole - base, 0)
+                    worth += look.slopes[slope_place(n, end - n)] * max(whole - base, 0)
                 gains.append(value * worth - costs[row, added].sum())
             if n and (not gains or max(gains) <= value * stop):
                 break
@@ -312,13 +312,17 @@ def test_pruning_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     before = rng.random(900)
     errors = ErrorModel.fit(before, np.clip(before + rng.normal(0, 0.3, 900), 0, 1), rng.integers(1, 4, 900))
-    look = Lookahead(errors, (1.0, 0.8, 0.6), max_added=3, max_asks=4)
+    slopes = np.array([[1.0, 0.8, 0.6], [0.9, 0.5, 0.4], [0.7, 0.3, 1.0]])
+    looks = [
+        Lookahead(errors, slopes, shortlist=some, max_added=3, max_asks=4) for some in (None, (0, 2, 3, 5))
+    ]
     n_fewer = 0
     for trial in range(200):
         estimates, costs = rng.random(6), 10 ** rng.uniform(-5, -2, 6)
         seen = rng.permutation(6)[: trial % 3].tolist()
         price = 10 ** rng.uniform(1, 5)
         quality = float(estimates[seen].max()) if seen else None
+        look = looks[trial % 2]
         every, fewer = look.outlook(estimates, costs, seen), look.pruned(estimates, costs, seen, price)
         n_fewer += len(fewer.values) < len(every.values)
         assert every.choice(price, quality) == fewer.choice(price, quality)

@@ -11,12 +11,14 @@ _MARK: Final = re.compile(
 )
 _BOXED: Final = "\\boxed{"
 _NUMBER: Final = re.compile(r"[-+]?[$\u20ac\u00a3]?\s?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?\s?%?\.?")
+_NOTHING: Final = "''"
+"""An answer that says it is empty, which may be right."""
 _TAIL: Final = 4_000
 """Characters: an answer stands at the end."""
 
 
 def answer_key(text: str) -> str:
-    """The final answer as far as texts can be compared without knowing the task; "" where there is none.
+    """The final answer as far as texts can be compared without knowing the task; "" for a text without any.
 
     In this order: the last JSON field "answer", the last box, what stands after the last "answer:" or
     "####", the whole text. Of that: a number where it is one, else the words and signs in lower case.
@@ -28,7 +30,9 @@ def answer_key(text: str) -> str:
     >>> answer_key("So it is \\\\boxed{\\\\frac{1}{2}}.")
     '\\\\frac{1}{2}'
     """
-    return _plain(_said(text[-_TAIL:].strip()))
+    if not text.strip():
+        return ""
+    return _plain(_said(text[-_TAIL:].strip())) or _NOTHING
 
 
 def _said(text: str) -> str:

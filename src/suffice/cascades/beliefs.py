@@ -52,7 +52,7 @@ class Beliefs(msgspec.Struct, frozen=True, kw_only=True):
         quality : shape (n, M), in [0, 1] or NaN
         keys : (n, M) what each answer says; None: not known
         """
-        losses = [_loss(_by_difficulty(prior, spread), quality) for spread in _SPREADS]
+        losses = [_loss(_logits(prior, spread), quality) for spread in _SPREADS]
         spread = _SPREADS[int(np.argmin(losses))]
         if keys is None:
             return cls(spread=spread, reads_text=False)
@@ -137,16 +137,20 @@ def _all_wrong(sizes: Sequence[int], collision: float) -> float:
 
 def _by_difficulty(prior: FloatArray, spread: float) -> FloatArray:
     """(n, M, Z): the probability of being right at every z, whose mean over z is about the prior."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * _logits(prior, spread)))
+
+
+def _logits(prior: FloatArray, spread: float) -> FloatArray:
     inside = np.clip(prior, _EDGE, 1 - _EDGE)
     logit = np.log(inside / (1 - inside)) * np.sqrt(1 + np.pi * spread**2 / 8)
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (logit[..., None] + spread * _NODES)))
+    return np.asarray(logit[..., None] + spread * _NODES)
 
 
-def _loss(by_z: FloatArray, quality: FloatArray) -> float:
+def _loss(logits: FloatArray, quality: FloatArray) -> float:
     """Minus the log-likelihood of whole rows, arms independent given z."""
     is_known = ~np.isnan(quality)
     y = np.where(is_known, quality, 0.0)[..., None]
-    each = y * np.log(by_z) + (1 - y) * np.log1p(-by_z)
+    each = y * logits - np.logaddexp(0.0, logits)
     rows = np.where(is_known[..., None], each, 0.0).sum(axis=1) + np.log(_WEIGHTS)
     return float(-np.logaddexp.reduce(rows, axis=1).sum())
 

@@ -44,29 +44,38 @@ class Outlook(NamedTuple):
         return int(self.first[best])
 
 
+def slope_place(n_seen: int, n_added: int) -> tuple[int, int]:
+    """Row and column of `Lookahead.slopes`."""
+    return min(n_seen, CLASSES - 1), min(n_added, CLASSES) - 1
+
+
 class Lookahead:
     """Weighs sets of arms by a fitted error model."""
 
     def __init__(
         self,
         errors: ErrorModel,
-        slopes: Sequence[float],
+        slopes: FloatArray,
         *,
         order: Sequence[int] | None = None,
-        max_added: int = 2,
+        shortlist: Sequence[int] | None = None,
+        max_added: int = 3,
         max_asks: int = 4,
     ) -> None:
         """
         Parameters
         ----------
-        slopes : (CLASSES,) in [0, 1]: the share of the gain over the best single estimate that comes true;
-            arms err together, and the expected maximum takes them as independent
+        slopes : (CLASSES, CLASSES) in [0, 1], by answers there and arms added: the share of the gain over
+            the best single estimate that comes true; arms err together, and the expected maximum takes them
+            as independent
         order : arms may only be asked in this order: a plain cascade
+        shortlist : arms that sets of several are made of; None takes all
         max_added : arms in a set, at most; an order looks to its end
         max_asks : answers per query, at most; 1 is plain routing
         """
-        self.errors, self.slopes = errors, tuple(slopes)
+        self.errors, self.slopes = errors, slopes
         self.order = None if order is None else tuple(order)
+        self.shortlist = None if shortlist is None else tuple(shortlist)
         self.max_added, self.max_asks = max_added, max_asks
 
     def outlook(
@@ -102,7 +111,7 @@ class Lookahead:
         most = max(most, float(estimates[left].max()))
         kept = price * costs[left] <= most - enough + 1e-6
         kept |= left == singles.first[int((singles.values - price * singles.costs).argmax())]
-        fewer = subsets(int(kept.sum()), self._room(seen))
+        fewer = self._subsets(left[kept], seen)
         return self._weighed(estimates, costs, seen, left[kept], fewer)
 
     def _room(self, seen: Sequence[int]) -> int:
@@ -119,7 +128,19 @@ class Lookahead:
                     break
             return np.array(ahead, dtype=np.intp), np.tri(len(ahead), dtype=np.bool_)
         left = np.array([arm for arm in range(n_arms) if allowed[arm] and arm not in seen], dtype=np.intp)
-        return left, subsets(len(left), self._room(seen))
+        return left, self._subsets(left, seen)
+
+    def _subsets(self, left: IntArray, seen: Sequence[int]) -> BoolArray:
+        """(S, m): every arm alone, and sets of the shortlist's."""
+        if self.shortlist is None:
+            return subsets(len(left), self._room(seen))
+        if self._room(seen) < 1:
+            return subsets(len(left), 0)
+        listed = np.flatnonzero(np.isin(left, self.shortlist))
+        several = subsets(len(listed), self._room(seen))[len(listed) :]
+        members = np.zeros((len(several), len(left)), dtype=np.bool_)
+        members[:, listed] = several
+        return np.vstack((np.eye(len(left), dtype=np.bool_), members))
 
     def _weighed(
         self,
@@ -140,7 +161,7 @@ class Lookahead:
             rows = np.flatnonzero(sizes == size)
             below = self.errors.below(expected, n_answers)
             gain = expected_maximum(below, members[rows], floor) - values[rows]
-            values[rows] += self.slopes[min(n_answers, CLASSES) - 1] * np.maximum(gain, 0.0)
+            values[rows] += self.slopes[slope_place(len(seen), int(size))] * np.maximum(gain, 0.0)
         price = costs[left]
         total = members.astype(np.float64) @ price
         if self.order is not None:
@@ -155,8 +176,9 @@ class Lookahead:
         return {
             "centres": self.errors.centres.tolist(),
             "moves": self.errors.moves.tolist(),
-            "slopes": list(self.slopes),
+            "slopes": self.slopes.tolist(),
             "order": None if self.order is None else list(self.order),
+            "shortlist": None if self.shortlist is None else list(self.shortlist),
             "max_added": self.max_added,
             "max_asks": self.max_asks,
         }
@@ -166,4 +188,5 @@ class Lookahead:
         """The reverse."""
         errors = ErrorModel(np.array(facts["centres"], np.float64), np.array(facts["moves"], np.float64))
         limits = {name: int(facts[name]) for name in ("max_added", "max_asks")}
-        return cls(errors, facts["slopes"], order=facts["order"], **limits)
+        slopes = np.array(facts["slopes"], np.float64)
+        return cls(errors, slopes, order=facts["order"], shortlist=facts["shortlist"], **limits)

@@ -53,9 +53,10 @@ class CascadeRouting:
         signals: Sequence[str] = (),
         order: Sequence[str] | None = None,
         max_asks: int = 4,
-        max_added: int = 2,
+        max_added: int = 3,
+        max_arms: int = 8,
         errors: Literal["empirical", "normal"] = "empirical",
-        n_trials: int = 3000,
+        n_trials: int = 4000,
         seed: int = 0,
         embedder: Embedder | None = None,
     ) -> None:
@@ -66,17 +67,21 @@ class CascadeRouting:
         order : ask in this order only: a plain cascade
         max_asks : answers per query; 1 is plain routing
         max_added : size of the sets that are weighed
+        max_arms : of which sets of several are made: those that plain routing asks most, over all prices
         errors : "empirical", or "normal" as published
         n_trials : draws of arms to ask, from which the errors are learnt
         embedder : for a scorer of answers, where texts were recorded; None does without
         """
-        if max_asks < 1 or max_added < 1 or n_trials < 1:
-            raise ConfigError(f"max_asks {max_asks}, max_added {max_added}, n_trials {n_trials}: at least 1")
+        if min(max_asks, max_added, max_arms, n_trials) < 1:
+            raise ConfigError(
+                f"max_asks {max_asks}, max_added {max_added}, max_arms {max_arms}, "
+                f"n_trials {n_trials}: at least 1"
+            )
         if errors not in ("empirical", "normal"):
             raise ConfigError(f'errors is {errors!r}; "empirical" or "normal" is needed')
         self.signals = tuple(signals)
         self.order = None if order is None else tuple(order)
-        self.max_asks, self.max_added, self.errors = max_asks, max_added, errors
+        self.max_asks, self.max_added, self.max_arms, self.errors = max_asks, max_added, max_arms, errors
         self.n_trials, self.embedder, self.seed = n_trials, embedder, seed
         self.arms = ()
 
@@ -119,17 +124,20 @@ class CascadeRouting:
         reading_cost = sum(np.nanmean(table.reading_cost_usd[name], axis=0) for name in self.signals)
         self.reading_cost_ = np.broadcast_to(reading_cost, table.n_arms).astype(np.float64)
         self.mean_cost_ = table.cost_usd.mean(axis=0) + self.reading_cost_
-        trials = drawn(table.n_queries, table.n_arms, self.n_trials, self.seed)
         given = np.full(table.quality.shape, np.nan) if scores is None else scores
         keys = _keys(table)
-        self.estimates_ = Estimates.fit(given, table.quality, readings, keys, trials, seed=self.seed)
-        self._fit_rows = self._rows(table, given, costs_usd, readings, keys)
+        self.estimates_ = Estimates.fit(given, table.quality, readings, keys, seed=self.seed)
+        self._fit_rows = rows = self._rows(table, given, costs_usd, readings, keys)
+        shortlist = _shortlist(rows.prior, rows.costs, self.max_arms)
+        trials = drawn(table.n_queries, shortlist, self.n_trials, self.seed)
+        self.estimates_.calibrate(rows.prior, rows.evidence, rows.quality, rows.keys, trials, seed=self.seed)
         self.lookahead_ = learnt(
             self.estimates_,
-            self._fit_rows,
+            rows,
             trials,
             kind=self.errors,
             order=None if self.order is None else self._places(table),
+            shortlist=shortlist,
             max_added=self.max_added,
             max_asks=self.max_asks,
         )
@@ -154,7 +162,9 @@ class CascadeRouting:
         learnt_ = self.lookahead_
         places = None if order is None else [self.arms.index(name) for name in order]
         limits = {"max_added": other.max_added, "max_asks": other.max_asks}
-        other.lookahead_ = Lookahead(learnt_.errors, learnt_.slopes, order=places, **limits)
+        other.lookahead_ = Lookahead(
+            learnt_.errors, learnt_.slopes, order=places, shortlist=learnt_.shortlist, **limits
+        )
         other._price(_given(budget_usd, value_usd))
         return other
 
@@ -299,7 +309,7 @@ class CascadeRouting:
         return [table.arms.index(name) for name in self.order]
 
     def _params(self) -> dict[str, Any]:
-        names = ("signals", "order", "max_asks", "max_added", "errors", "n_trials", "seed")
+        names = ("signals", "order", "max_asks", "max_added", "max_arms", "errors", "n_trials", "seed")
         return {name: getattr(self, name) for name in names}
 
     def _check_fitted(self) -> None:
@@ -312,6 +322,14 @@ def _given(budget_usd: float | None, value_usd: float | None) -> Goal:
     if not goal.is_given:
         raise ConfigError("cascade_routing is fitted for a budget_usd or a value_usd: give one")
     return goal
+
+
+def _shortlist(prior: FloatArray, costs: FloatArray, most: int) -> list[int]:
+    """The arms that plain routing asks most, over all prices; the order of the arms breaks ties."""
+    counts = np.zeros(prior.shape[1])
+    for price in np.geomspace(1.0, 1e6, 48):
+        counts += np.bincount((prior - price * costs).argmax(axis=1), minlength=len(counts))
+    return sorted(np.argsort(-counts, kind="stable")[:most].tolist())
 
 
 def _keys(table: Recorded) -> list[list[str]] | None:

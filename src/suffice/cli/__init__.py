@@ -31,6 +31,7 @@ COMMANDS = (
     "recommend",
     "calibrate",
     "guarantee",
+    "cascade",
     "data",
     "confidence",
     "feedback",

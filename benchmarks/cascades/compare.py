@@ -2,9 +2,9 @@
 
     python benchmarks/cascades/compare.py --data DIR --set zeroeval [--seed 0] [--resamples 500]
 
-Half of the questions to fit, half to judge, disjoint in text. The router (`ensemble`) that a cascade is fitted
-to was trained on other questions of the fit half (three folds); the one it is judged with on the whole fit
-half. Costs are those recorded; AIQ is the area between the cheapest and the best single model's cost. One
+Half of the questions to fit, half to judge, disjoint in text. The router (`ensemble`) that a cascade is
+fitted to was trained on other questions of the fit half (three folds); the one it is judged with on the whole
+fit half. Costs are those recorded; AIQ is the area between the cheapest and the best single model's cost. One
 scorer of answers serves all: learnt on the fit half, its readings there from questions left out; it reads
 hashed n-grams in milliseconds and is counted as free. `cascade routing` also reads whether answers agree.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Final
@@ -20,12 +21,12 @@ from typing import Final
 import numpy as np
 
 from suffice import routers
-from suffice.cascades import Played, Recorded
+from suffice.cascades import Recorded, play
 from suffice.cascades.frugalgpt import AnswerScorer, FrugalGPT, Wish
 from suffice.cascades.routing import CascadeRouting
 from suffice.cascades.threshold import ConfidenceCascade
 from suffice.embedders.hashed import HashedNgrams
-from suffice.evaluation.cascading import Areas, Curve, Scored, crossed_scores, scored
+from suffice.evaluation.cascading import Areas, Curve, crossed_scores, scored
 from suffice.evaluation.fitting import fitted
 from suffice.evaluation.sweep import VALUES_USD, choices
 from suffice.metrics import hull_at, upper_hull
@@ -122,20 +123,17 @@ def frugal(halves: Halves) -> Curve:
 
 
 def _played(halves: Halves, fit: Callable[[float], ConfidenceCascade]) -> Curve:
-    from suffice.cascades import play
-
     return Curve.of([play(fit(budget), halves.test) for budget in halves.budgets])
 
 
-def cascade(*, agreement: bool = True, **limits: object) -> Callable[[Halves], Curve]:
+def cascade(*, agreement: bool = True, **limits: int) -> Callable[[Halves], Curve]:
     """Cascade routing and its special cases, learnt once and read at every price."""
 
     def draw(halves: Halves) -> Curve:
-        given = {"order": halves.chain} if limits.get("order") else {}
-        fitted_ = _learnt(halves, agreement).again(
-            value_usd=1.0, max_asks=len(halves.chain) if given else limits.get("max_asks"), **given
-        )  # type: ignore[arg-type]
-        return Curve.of(fitted_.sweep(_table(halves.test, agreement), PRICES, *halves.test_scored))
+        order = halves.chain if limits.get("order") else None
+        max_asks = len(halves.chain) if order else limits.get("max_asks")
+        found = _learnt(halves, agreement).again(value_usd=1.0, max_asks=max_asks, order=order)
+        return Curve.of(found.sweep(_table(halves.test, agreement), PRICES, *halves.test_scored))
 
     return draw
 
@@ -153,8 +151,6 @@ def _learnt(halves: Halves, agreement: bool) -> CascadeRouting:
 
 
 def _table(table: Recorded, agreement: bool) -> Recorded:
-    from dataclasses import replace
-
     return table if agreement else replace(table, responses=None)
 
 
@@ -195,8 +191,6 @@ def show(areas: Areas, curves: dict[str, Curve], table: Recorded) -> None:
         text = ", ".join(f"{one.gain:+.3f} ({one.ci[0]:+.3f} to {one.ci[1]:+.3f})" for one in gains)
         print(f"quality over {name} at these costs: {text}")
 
-
-__all__ = ["Played", "Scored", "main"]
 
 if __name__ == "__main__":
     main()

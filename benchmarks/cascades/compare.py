@@ -66,7 +66,8 @@ class Halves:
     def budgets(self) -> list[float]:
         """From the cheapest to the best single model's cost, as read on the fit half."""
         cost, quality = self.fit.cost_usd.mean(axis=0), self.fit.quality.mean(axis=0)
-        return np.geomspace(cost.min() * 1.02, cost[quality.argmax()], N_BUDGETS).tolist()
+        found: list[float] = np.geomspace(cost.min() * 1.02, cost[quality.argmax()], N_BUDGETS).tolist()
+        return found
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ def zeroeval(directory: Path) -> Outcomes:
     """The 27 models with a price and nearly every query, complete rows only."""
     models = (directory / "zeroeval_models.txt").read_text().split()
     found = Outcomes.read(directory / "zeroeval.parquet", responses=True).select(arms=models)
-    return found.select(rows=~np.isnan(found.quality + found.cost_usd).any(axis=1))
+    return found.select(rows=np.flatnonzero(~np.isnan(found.quality + found.cost_usd).any(axis=1)))
 
 
 def routed(halves: Halves) -> Curve:

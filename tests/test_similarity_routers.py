@@ -14,7 +14,7 @@ from suffice import routers
 from suffice.embedders import HashedNgrams
 from suffice.errors import ArtefactError, ConfigError, DataError, UnknownModel
 from suffice.outcomes import Outcomes, Preferences
-from suffice.routers.added import learn_arm
+from suffice.routers.added import learn_arm, luck
 from suffice.routers.battles import Battles
 from suffice.routers.bradley_terry import bradley_terry, win_table
 from suffice.routers.clustering import cluster_sums, kmeans, soft_weights
@@ -321,6 +321,20 @@ def test_a_head_is_as_shrunk_as_labels_allow() -> None:
     assert np.isclose(alone.scores(trained[:1])[0], 0.25)
     unknown = learn_arm("unknown", np.full((4, 2), np.nan), np.array([0.0, 1.0, 1.0, 1.0]))
     np.testing.assert_allclose(unknown.scores(np.full((2, 2), np.nan)), 0.75)
+
+
+def test_labels_on_queries_that_were_harder_than_they_looked() -> None:
+    rng = np.random.default_rng(0)
+    ability = rng.random(100)
+    known = (rng.random((100, 4)) < ability[:, None] - 0.1).astype(float)
+    quality = (rng.random(100) < ability - 0.1).astype(float)
+    trained = np.full((100, 4), ability.mean())
+    shift = luck(trained, known, quality)
+    assert 0 < shift <= ability.mean() - known.mean() + 1e-12
+    assert luck(trained, np.full((100, 4), np.nan), quality) == 0
+    known[:, 1:] = np.nan
+    known[::2] = np.nan
+    assert luck(trained, known, quality) > 0
 
 
 def test_a_manifest_whose_added_arms_do_not_fit(tmp_path: Path) -> None:

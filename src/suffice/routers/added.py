@@ -129,6 +129,27 @@ def shrunk_slope(shared: FloatArray, quality: FloatArray) -> float:
     return float(np.clip((centred @ quality + prior) / (square + prior), 0.0, _MAX_SLOPE))
 
 
+def luck(trained: FloatArray, known: FloatArray, quality: FloatArray) -> float:
+    """What the new arm's mean is short of because the labelled queries were harder than they looked.
+
+    A control variate (Glasserman, 2003, Monte Carlo Methods in Financial Engineering, section 4.1): where
+    trained arms did worse on these queries than their scores say, the new arm's labels are too low as well.
+
+    Parameters
+    ----------
+    trained : shape (n, K): the trained arms' scores of the labelled queries
+    known : shape (n, K): what the trained arms got there; NaN where it is not known
+    quality : shape (n,): labels of the new arm
+    """
+    there = ~(np.isnan(known) | np.isnan(trained))
+    rows = there.any(axis=1)
+    if not rows.any():
+        return 0.0
+    counts = there[rows].sum(axis=1)
+    got, expected = (np.where(there, cells, 0.0)[rows].sum(axis=1) / counts for cells in (known, trained))
+    return shrunk_slope(got, quality[rows]) * float(expected.mean() - got.mean())
+
+
 def extended(trained: FloatArray, added: Sequence[AddedArm]) -> FloatArray:
     """(n, K + A): the trained arms' scores, then those of the arms added."""
     heads = [arm.scores(trained) for arm in added if arm.coefficients is not None]

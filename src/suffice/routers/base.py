@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from suffice.errors import ConfigError, DataError, NotFitted, UnknownModel
 from suffice.outcomes import Outcomes, Preferences
 from suffice.protocols import Embedder, FeatureEmbedder, has_features
-from suffice.routers.added import AddedArm, extended, learn_arm
+from suffice.routers.added import AddedArm, extended, learn_arm, luck
 from suffice.routers.artefact import Arrays, Artefact, read_artefact, write_artefact
 from suffice.routers.preferring import outcomes_of
-from suffice.types import Explanation, FloatArray, Query
+from suffice.types import Explanation, FloatArray, IntArray, Query
 
 _LOWEST: Final = np.array(0.0)  # arrays are taken sooner than numbers
 _HIGHEST: Final = np.array(1.0)
@@ -104,7 +105,8 @@ class BaseRouter(ABC):
 
         Parameters
         ----------
-        outcomes : holds the arm `name`; its other arms are ignored
+        outcomes : holds the arm `name`; what the trained arms got on the same queries, where it is known,
+            tells how hard these are
 
         Raises
         ------
@@ -124,10 +126,20 @@ class BaseRouter(ABC):
         rows = np.flatnonzero(~np.isnan(quality))
         if not len(rows):
             raise DataError(f"no score of {name!r} is known: at least one labelled query is needed to add it")
-        arm = self._add(name, [outcomes.queries[row] for row in rows], quality[rows])
+        queries, labels = [outcomes.queries[row] for row in rows], quality[rows]
+        arm, shift = self._add(name, queries, labels), 0.0
+        if arm.coefficients is not None:
+            shift = luck(np.asarray(self._scores(queries), np.float64), self._known(outcomes, rows), labels)
+            arm = msgspec.structs.replace(arm, intercept=arm.intercept + shift)
         self.added_ = (*self.added_, arm)
-        self.mean_quality_ = self.mean_quality_ | {name: float(quality[rows].mean())}
+        self.mean_quality_ = self.mean_quality_ | {name: float(np.clip(labels.mean() + shift, 0, 1))}
         return self
+
+    def _known(self, outcomes: Outcomes, rows: IntArray) -> FloatArray:
+        """(n, K): what the trained arms got on these queries, NaN where that is not known."""
+        column = {arm: outcomes.quality[rows, k] for k, arm in enumerate(outcomes.arms)}
+        unknown = np.full(len(rows), np.nan)
+        return np.column_stack([column.get(arm, unknown) for arm in self.arms_])
 
     def scores(self, queries: Sequence[Query]) -> FloatArray:
         """(n_queries, n_arms) in [0, 1], NaN for an arm without training data."""

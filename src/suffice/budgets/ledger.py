@@ -72,7 +72,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     refused: int | None = None
     """The claim that did not fit; None: done."""
     oldest: int | None = None
-    """The oldest period with any use, of the refused claim."""
+    """Of a refused claim in a rolling window: its oldest part with any use."""
 
 
 class Hold(msgspec.Struct):
@@ -157,10 +157,10 @@ class Book:
         self.touched.add(operation.id)
 
     def _used(self, claim: Claim) -> tuple[int, int, int | None]:
-        """Spent and reserved where it counts for this claim, and the oldest part of that."""
+        """Spent and reserved where it counts for this claim, and a rolling window's oldest part with any."""
         if claim.since == claim.until:
-            use = self.uses.get((claim.account, claim.period))
-            return (0, 0, None) if use is None else (use.spent, use.reserved, claim.period)
+            use = self.uses.get((claim.account, claim.period)) or Use()
+            return use.spent, use.reserved, None
         spent, reserved, oldest = 0, 0, None
         for period in self._periods.get(claim.account, ()):
             use = self.uses[claim.account, period]
@@ -245,7 +245,9 @@ class MemoryLedger:
 
     def _forget(self, settled: Iterable[str]) -> None:
         for hold_id in settled:
-            self._book.holds.pop(hold_id, None)
+            hold = self._book.holds.get(hold_id)
+            if hold is not None and hold.state == SETTLED:
+                del self._book.holds[hold_id]
         self._book.touched.clear()
         self._book.changed.clear()
         self._book.fresh.clear()

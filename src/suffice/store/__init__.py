@@ -5,9 +5,10 @@ from __future__ import annotations
 from suffice.errors import ConfigError
 from suffice.protocols import Store
 from suffice.store.keys import digest, new_key
+from suffice.store.ledgers import open_ledger
 from suffice.store.sqlite import SqliteStore
 
-__all__ = ["SqliteStore", "digest", "new_key", "open_store"]
+__all__ = ["SqliteStore", "digest", "new_key", "open_ledger", "open_store"]
 
 _SQLITE = "sqlite:///"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from suffice.errors import StoreError
+from suffice.store.ledger_rows import TABLES
 
 APPLICATION_ID: Final = 0x53554646
 """Stands in the header of our files ("SUFF")."""
@@ -104,11 +105,18 @@ def m004_losses(connection: sqlite3.Connection) -> None:
     )
 
 
+def m005_budgets(connection: sqlite3.Connection) -> None:
+    """The ledger: use by account and period, reservations, and budgets that were set at run time."""
+    for statement in TABLES:
+        connection.execute(statement.format(bytes="BLOB"))
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     m001_records,
     m002_feedback,
     m003_keys,
     m004_losses,
+    m005_budgets,
 )
 
 

@@ -16,6 +16,7 @@ from suffice.protocols import Spend
 from suffice.store import reading
 from suffice.store.base import GROUPS, Amount, usd_text
 from suffice.store.connection import MEMORY, Readers, SharedReader, connect
+from suffice.store.ledger_sqlite import SqliteLedger
 from suffice.store.losses import settle_orphans
 from suffice.store.sink import SqliteSink
 from suffice.store.tally import Counter, NoTally, tally_for
@@ -84,6 +85,10 @@ class SqliteStore:
         """
         _check(feedback)
         await asyncio.wrap_future(self._writer.submit(lambda on: _add_feedback(on, feedback), durable=True))
+
+    def ledger(self) -> SqliteLedger:
+        """The budgets' books, in the same file."""
+        return SqliteLedger(self._writer, self._readers)
 
     def record(self, record_id: str, tenant: str | None = None) -> Record | None:
         with self._readers.reading() as connection:

@@ -28,7 +28,10 @@ from suffice.outcomes import Outcomes
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.best_of import BestOf
 from suffice.plans.confidence import AnswerConfidence
+from suffice.plans.decompose import Decompose
 from suffice.plans.mixture import Mixture
+from suffice.plans.router_r1 import RouterR1
+from suffice.plans.speculative import Speculative
 from suffice.store import open_store
 from suffice.types import Candidate, Query, Record
 from test_gateway_clients import CHAT, Provider, Running
@@ -171,6 +174,21 @@ def test_the_aggregator_is_named_though_a_proposer_failed() -> None:
     assert asyncio.run(main()) == "writer"
 
 
+def test_a_part_goes_where_the_pipelines_router_sends_it() -> None:
+    def says(query: Query, options: Any) -> str:
+        return '["an easy part", "a hard part"]' if "Split the request" in query.text else "said"
+
+    models = Talker("small", says), Talker("large", says)
+    engine = engine_of(Decompose(decomposer="large", aggregator="large"), *models)
+    engine.pipelines["auto"].router = TableRouter(
+        ["small", "large"], lambda text: [0.9, 0.1] if text == "an easy part" else [0.1, 0.9]
+    )
+    record = record_of(engine)
+    parts = [attempt.candidate for attempt in record.attempts if attempt.role == "part"]
+    assert sorted(parts) == ["large", "small"]
+    assert "part 1: small; part 2: large" in record.decision.reason
+
+
 # --- the configuration
 
 MODELS = """\
@@ -201,6 +219,9 @@ models:
         ("pipelines:\n  m:\n    plan: {name: mixture, depth: 2}", 6, "pipelines.m.plan.depth", "depth"),
         ("pipelines:\n  m:\n    plam: {name: mixture}", 6, "pipelines.m.plam", "did you mean plan?"),
         ("plan: [best_of]", 4, "plan", "object"),
+        ("plan:\n  name: decompose\n  route: coin", 6, "plan.route", "route is 'coin'"),
+        ("plan:\n  name: router_r1\n  max_steps: 1", 6, "plan.max_steps", "max_steps is at least 2"),
+        ("plan:\n  name: speculative\n  drafts: a", 6, "plan.drafts", "unknown parameter 'drafts'"),
     ],
 )
 def test_a_wrong_plan_is_an_error_with_its_line(plan: str, line: int, key: str, said: str) -> None:
@@ -250,6 +271,9 @@ def test_pipelines_have_plans_of_their_own(tmp_path: Path) -> None:
         ("{name: mixture, proposers: [small, huge]}", "'huge' is not in the panel"),
         ("{name: best_of, select: judge, judge: huge}", "'huge' is not in the panel"),
         ("{name: cascade, path: nowhere/}", "no cascade at"),
+        ("{name: decompose, descriptions: {huge: all}}", "'huge' is not in the panel"),
+        ("{name: router_r1, models: [small, huge]}", "'huge' is not in the panel"),
+        ("{name: speculative, verifier: huge}", "'huge' is not in the panel"),
     ],
 )
 def test_a_plan_that_cannot_work_stops_the_start(tmp_path: Path, plan: str, said: str) -> None:
@@ -312,6 +336,9 @@ pipelines:
   cascade: {plan: {name: cascade, path: cascade/, verification: {k: 4}}}
   vote: {plan: {name: best_of, n: 5, answers: number}}
   mixture: {plan: {name: mixture, proposers: [small, small, small], aggregator: large}}
+  decompose: {plan: {name: decompose, decomposer: large, aggregator: large}}
+  router_r1: {plan: {name: router_r1, policy: large, models: [small]}}
+  speculative: {plan: {name: speculative, draft: small, verifier: large}}
 """,
     )
     yield running
@@ -408,8 +435,79 @@ def test_a_stream_of_a_mixture_has_the_sums_of_usage(gateway: Running, provider:
     assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [48]
 
 
+def in_turn(*texts: str) -> Scene:
+    """One text after the other, then the last one for ever."""
+    left = list(texts)
+
+    async def play(request: Received, writer: Any) -> None:
+        await speaks(left.pop(0) if len(left) > 1 else left[0])(request, writer)
+
+    return play
+
+
+EDIT = '{"verdict": "edit", "edits": [{"old": "small", "new": "Small"}]}'
+
+
 @pytest.mark.parametrize(
-    ("pipeline", "n_calls"), [("auto:vote", 5), ("auto:mixture", 3), ("auto:cascade", 1)]
+    ("name", "large", "text", "speaker", "roles"),
+    [
+        (
+            "decompose",
+            ('["How far?", "How long?"]', "as written"),
+            "as written",
+            "large",
+            ["decompose", "part", "part", "aggregate"],
+        ),
+        (
+            "router_r1",
+            ("<search>small: who?</search>", "<answer>so it is</answer>"),
+            "so it is",
+            "large",
+            ["think", "search", "think"],
+        ),
+        ("speculative", (EDIT,), "Small says", "small", ["draft", "verify"]),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_plans_of_several_rounds(
+    gateway: Running,
+    provider: Provider,
+    name: str,
+    large: tuple[str, ...],
+    text: str,
+    speaker: str,
+    roles: list[str],
+    is_stream: bool,
+) -> None:
+    provider.plays(speaks("small says"), model="small")
+    provider.plays(in_turn(*large), model="large")
+    wish: dict[str, Any] = {**CHAT, "model": f"auto:{name}"}
+    if is_stream:
+        wish |= {"stream": True, "stream_options": {"include_usage": True}}
+    with gateway.client() as client:
+        raw = client.chat.completions.with_raw_response.create(**wish)
+        found = list(raw.parse()) if is_stream else [raw.parse()]
+    said = [one.choices[0].delta.content if is_stream else one.choices[0].message.content
+            for one in found if one.choices]  # fmt: skip
+    assert "".join(one or "" for one in said).replace(" ", "") == text.replace(" ", "")
+    assert [one.usage.total_tokens for one in found if one.usage] == [12 * len(roles)]
+    assert (raw.headers["x-suffice-model"], raw.headers["x-suffice-plan"]) == (speaker, name)
+    record = stored(gateway, raw.headers["x-suffice-id"])
+    assert [attempt.role for attempt in record.attempts] == roles
+    assert record.cost_usd == sum(attempt.cost_usd or 0 for attempt in record.attempts)
+    assert raw.headers["x-suffice-cost-usd"] == f"{record.cost_usd:f}"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "n_calls"),
+    [
+        ("auto:vote", 5),
+        ("auto:mixture", 3),
+        ("auto:cascade", 1),
+        ("auto:decompose", 1),
+        ("auto:router_r1", 1),
+        ("auto:speculative", 1),
+    ],
 )
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_a_client_that_leaves_cancels_every_call_within_a_second(
@@ -438,6 +536,9 @@ PANEL_PLANS = (
     BestOf(2, select="judge", judge="b"),
     Mixture(["a", "b", "c"], "b", layers=2),
     Mixture(2, window=2),
+    Decompose(),
+    RouterR1("a"),
+    Speculative("a", "b"),
 )
 
 

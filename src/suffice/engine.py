@@ -241,6 +241,7 @@ class Engine:
             timeout_s=min(request.options.timeout_s or self._timeout_s, self._timeout_s),
             retries=self._retries,
             decision=decision,
+            decide=lambda query: self.decide(msgspec.structs.replace(request, query=query)),
         )
         return _Run(request, decision, self, (plan or self._plan).run(request.query, context))
 

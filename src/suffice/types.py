@@ -304,8 +304,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int | None = None
     cost_usd: Decimal | None = None
     role: str = ""
-    """What the call was for, in a plan that asks more than once: sample, verify, propose, aggregate, judge;
-    "cancelled": no longer needed, its cost is an estimate. Empty for an answer."""
+    """What the call was for, in a plan that asks more than once: sample, verify, propose, aggregate, judge,
+    decompose, part, think, search, draft; "cancelled": no longer needed, its cost is an estimate. Empty for an
+    answer."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -18,6 +18,9 @@ registry = Registry(
         "cascade": "suffice.plans.cascade:CascadePlan",
         "best_of": "suffice.plans.best_of:BestOf",
         "mixture": "suffice.plans.mixture:Mixture",
+        "decompose": "suffice.plans.decompose:Decompose",
+        "router_r1": "suffice.plans.router_r1:RouterR1",
+        "speculative": "suffice.plans.speculative:Speculative",
     },
 )
 

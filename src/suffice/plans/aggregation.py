@@ -32,7 +32,11 @@ _LEAST_CHARS: Final = 200
 def with_proposals(query: Query, texts: Sequence[str]) -> Query:
     """The conversation with the proposals in its system message."""
     listed = "\n\n".join(f"{place}. {text}" for place, text in enumerate(texts, 1))
-    instruction = f"{_INSTRUCTION}\n\n{listed}"
+    return instructed(query, f"{_INSTRUCTION}\n\n{listed}")
+
+
+def instructed(query: Query, instruction: str) -> Query:
+    """The conversation with an instruction behind its system message's own."""
     messages: list[Any] = list(query.chat())
     first = messages[0]
     if first.get("role") == "system" and isinstance(first.get("content"), str):

@@ -6,7 +6,7 @@ cancelled by closing it, and can hold a stream back until it accepts what it see
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +42,8 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 1
     decision: Decision | None = None
     """Scores and predicted costs, for plans that weigh them."""
+    decide: Callable[[Query], Awaitable[Decision]] | None = None
+    """The pipeline's decision about another query, for plans that route parts of this one."""
 
 
 class Plan(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,11 +22,34 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "null": (type(None),),
 }
 _DEEPEST: Final = 50
+_MOST_TRIES: Final = 50
 
 
 def wants_json(options: Options) -> bool:
     shape = options.fields.get("response_format")
     return isinstance(shape, Mapping) and shape.get("type") in ("json_object", "json_schema")
+
+
+def found(text: str, opening: str) -> list[Any]:
+    """The JSON objects ("{") or lists ("[") in a text, one behind the other, whatever stands around them.
+
+    Examples
+    --------
+    >>> found('Sure: {"a": {}} and {"b": 1} {', "{")
+    [{'a': {}}, {'b': 1}]
+    """
+    decoder, values, at = json.JSONDecoder(), [], text.find(opening)
+    for _ in range(_MOST_TRIES):
+        if at < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            values.append(value)
+        at = text.find(opening, end)
+    return values
 
 
 def problem(text: str, options: Options) -> str | None:

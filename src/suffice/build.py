@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from suffice import embedders, plans, policies, providers, routers
+from suffice.budgets import Budget
 from suffice.catalogue import Catalogue
 from suffice.config import (
     ConfidenceConfig,
@@ -23,6 +24,7 @@ from suffice.engine import Engine
 from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans import Plan
+from suffice.plans.guard import Guard, check
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
 from suffice.routers import costs as costs_file
@@ -31,7 +33,7 @@ from suffice.routers.base import BaseRouter
 from suffice.routers.llm import LLM
 from suffice.routers.ruleset import RuleSet
 from suffice.routers.sticky import Sticky
-from suffice.store import open_store
+from suffice.store import open_ledger, open_store
 from suffice.types import Candidate, Query, Versions
 
 if TYPE_CHECKING:
@@ -96,16 +98,35 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
     confidence = None if config.confidence is None else make_confidence(config.confidence, config)
     if confidence is not None and confidence.asks:
         models = {name: confidence.asking(model) for name, model in models.items()}
+    check_budgets(config.budgets, candidates, pipelines)
+    store = store if store is not None else open_store(config.store)
     return Engine(
         models,
         pipelines,
-        store if store is not None else open_store(config.store),
+        store,
         timeout_s=config.gateway.timeout_s,
         retries=config.gateway.retries,
         http=http,
         shadows=shadows,
         confidence=confidence,
+        guard=Guard(open_ledger(config.ledger, store), config.budgets),
     )
+
+
+def check_budgets(
+    budgets: Sequence[Budget], candidates: Sequence[Candidate], pipelines: Collection[str]
+) -> None:
+    """Raise a ConfigError where a budget could not be kept, or degrades to a pipeline that there is not."""
+    for budget in budgets:
+        check(budget, candidates)
+        way = budget.degrades_to
+        name = None if way is None or not way.startswith("auto:") else way.removeprefix("auto:")
+        if name is not None and name not in pipelines:
+            raise ConfigError(
+                f"the budget {budget.name!r} degrades to {way!r}, which is no pipeline; known: "
+                f"{', '.join(pipelines)}",
+                key="budgets",
+            )
 
 
 def make_models(config: Config, http: HttpClient) -> dict[str, Model]:

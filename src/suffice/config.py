@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from suffice import _yaml, plans
+from suffice.budgets import Budget
 from suffice.catalogue.rows import CAPABILITIES
 from suffice.errors import ConfigError, UnknownName
 from suffice.providers.base import ProviderSettings, Secret
@@ -169,6 +170,10 @@ class Config(_Strict, frozen=True, kw_only=True):
     """Asked for as `auto:NAME`."""
     confidence: ConfidenceConfig | None = None
     store: str = "sqlite:///suffice.db"
+    budgets: list[Budget] = []
+    """What may be spent, by whom, and when it begins anew."""
+    ledger: str | None = None
+    """Where budgets are kept; None: in the store. For several machines `postgresql://...` or `redis://...`."""
     gateway: GatewayConfig = GatewayConfig()
     directory: str = "."
     """Where relative paths start: the file's own directory; set by `load`."""
@@ -289,7 +294,7 @@ def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Pat
 
 
 def _unknown_key(name: str) -> str:
-    sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition)
+    sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition, Budget)
     known = {key for section in sections for key in section.__struct_fields__}
     near = get_close_matches(name, sorted(known), 1)
     meant = f" (did you mean {near[0]}?)" if near else ""

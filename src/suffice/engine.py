@@ -24,6 +24,7 @@ from suffice.errors import AllAttemptsFailed, InvalidRequest, ProviderError, Suf
 from suffice.pipeline import Pipeline
 from suffice.plans import Note, Plan, PlanContext, Single
 from suffice.plans.base import Event
+from suffice.plans.ceilings import seen_usage
 from suffice.protocols import Model, Store
 from suffice.providers.http import HttpClient
 from suffice.types import (
@@ -41,7 +42,10 @@ from suffice.types import (
 )
 
 if TYPE_CHECKING:
+    from suffice.budgets import Budget
     from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.guard import Guard
+    from suffice.plans.purse import Purse
     from suffice.plans.shadow import Ask, Shadow, Slot
 
 INLINE_S: Final = 0.002
@@ -52,8 +56,8 @@ CLIENT_GONE: Final = 499
 """The status recorded for a request whose client left."""
 SHADOW: Final = "shadow"
 """The plan and the model of records that a shadow left."""
-BYTES_PER_TOKEN: Final = 4
-"""For estimates where a provider reported nothing."""
+CHEAPEST: Final = "cheapest"
+"""How a budget may have routed requests answered that fall under it near its end."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +75,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     answer: Answer
     record: Record
+    said: tuple[tuple[str, str], ...] = ()
+    """What budgets have to say to the client, as names and values."""
 
     @property
     def record_id(self) -> str:
@@ -95,6 +101,7 @@ class Engine:
         http: HttpClient | None = None,
         shadows: Mapping[str, Shadow] = MappingProxyType({}),
         confidence: AnswerConfidence | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """
         Parameters
@@ -106,6 +113,7 @@ class Engine:
         http : closed with the engine
         shadows : by pipeline name, of those with the policy `guarantee`
         confidence : how sure an answer is; None reads it, uncalibrated, where a client asks for logprobs
+        guard : keeps the budgets; closed with the engine
         """
         self._http = http
         self.models = dict(models)
@@ -122,6 +130,7 @@ class Engine:
         if "auto" in shadows:
             self._shadow_of["auto"] = shadows["auto"]
         self.confidence = confidence
+        self.guard = guard
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -187,6 +196,8 @@ class Engine:
             await model.close()
         if self._http is not None:
             await self._http.close()
+        if self.guard is not None:
+            await self.guard.close()
         await self.store.drain()
         self.store.close()
 
@@ -224,17 +235,36 @@ class Engine:
         raise UnknownModel(name, self.names)
 
     async def _start(self, request: Request) -> _Run:
-        decision = await self.decide(request)
         is_named = request.model in self._passes
-        run = self._run(request, decision, self._plan if is_named else self._pipeline(request.model).plan)
+        guard, purse = self.guard, None
+        if guard is not None:
+            purse = await guard.purse(request.caller, request.query, self.models)
+            spent = None if purse is None or is_named else guard.degrading(request.caller, request.query.user)
+            if spent is not None:
+                return self._run(request, *await self._degraded(request, *spent), purse)
+        decision = await self.decide(request)
+        run = self._run(
+            request, decision, self._plan if is_named else self._pipeline(request.model).plan, purse
+        )
         shadow = self._shadow_of.get(request.model)
         if shadow is not None:
             run.slot = shadow.toss()
         return run
 
-    def _run(self, request: Request, decision: Decision, plan: Plan | None = None) -> _Run:
+    async def _degraded(self, request: Request, budget: Budget, way: str) -> tuple[Decision, Plan]:
+        """The decision where a budget nears its end, and how its candidates are asked: more cheaply."""
+        why = f"the budget {budget.name!r} is nearly spent"
+        if way == CHEAPEST:
+            return _cheapest_first(await self.decide(request), why), self._plan
+        decision = await self.decide(msgspec.structs.replace(request, model=way))
+        reason = f"{decision.reason}; {why}: {way}"
+        return msgspec.structs.replace(decision, reason=reason), self._pipeline(way).plan
+
+    def _run(
+        self, request: Request, decision: Decision, plan: Plan | None = None, purse: Purse | None = None
+    ) -> _Run:
         context = PlanContext(
-            models=self.models,
+            models=self.models if purse is None else purse.models,
             ranking=decision.ranking,
             options=request.options,
             is_stream=request.is_stream,
@@ -243,7 +273,7 @@ class Engine:
             decision=decision,
             decide=lambda query: self.decide(msgspec.structs.replace(request, query=query)),
         )
-        return _Run(request, decision, self, (plan or self._plan).run(request.query, context))
+        return _Run(request, decision, self, (plan or self._plan).run(request.query, context), purse)
 
     def ask_for(self, record: Record, slot: Slot) -> Ask:
         """Asks candidates on the account of a request that is shadowed; each call leaves a record."""
@@ -261,7 +291,9 @@ class Engine:
                 reason=f"shadow of {record.id}, drawn with probability {slot.probability:g}",
                 versions=record.decision.versions,
             )
-            return (await _ended(self._run(request, decision))).answer
+            guard = self.guard
+            purse = None if guard is None else await guard.purse(caller, query, self.models)
+            return (await _ended(self._run(request, decision, purse=purse))).answer
 
         return ask
 
@@ -296,7 +328,7 @@ async def _ended(run: _Run) -> Result:
         run.cancelled()
         raise
     assert run.answer is not None
-    return Result(answer=run.answer, record=run.finished())
+    return Result(answer=run.answer, record=run.finished(), said=run.said)
 
 
 def _timed_decision(pipeline: Pipeline, query: Query) -> tuple[Decision, float]:
@@ -323,6 +355,20 @@ def _pass_through(candidate: Candidate) -> Decision:
     )
 
 
+def _cheapest_first(decision: Decision, why: str) -> Decision:
+    """The same candidates by predicted cost, asked one after the other; unknown costs come last."""
+    costs = {name: decision.of(decision.costs_usd, name) for name in decision.ranking}
+    ranking = sorted(decision.ranking, key=lambda name: (costs[name] is None, costs[name] or 0.0))
+    return msgspec.structs.replace(
+        decision,
+        plan=Single.name,
+        candidate=ranking[0],
+        ranking=tuple(ranking),
+        propensities=tuple(float(arm == ranking[0]) for arm in decision.arms),
+        reason=f"{decision.reason}; {why}: the cheapest first",
+    )
+
+
 def _pipeline_names(pipelines: Mapping[str, Pipeline]) -> Sequence[str]:
     return ["auto" if name == "auto" else f"auto:{name}" for name in pipelines]
 
@@ -331,12 +377,18 @@ class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
     __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
-                 "notes", "recorded", "request", "slot", "speaker", "start")  # fmt: skip
+                 "notes", "purse", "recorded", "request", "slot", "speaker", "start")  # fmt: skip
 
     def __init__(
-        self, request: Request, decision: Decision, engine: Engine, events: AsyncIterator[Event]
+        self,
+        request: Request,
+        decision: Decision,
+        engine: Engine,
+        events: AsyncIterator[Event],
+        purse: Purse | None = None,
     ) -> None:
         self.request, self.decision, self.engine, self.events = request, decision, engine, events
+        self.purse = purse
         self.id = new_id()
         self.created_at = time.time()
         self.start = perf_counter()
@@ -359,6 +411,11 @@ class _Run:
         elif isinstance(event, Note):
             self.notes += [event.text] if event.text else []
             self.speaker = event.candidate or self.speaker
+
+    @property
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """What budgets have to say to the client."""
+        return () if self.purse is None else self.purse.said
 
     def known_usd(self) -> Decimal | None:
         """What the calls so far are known to have cost; None where nobody said."""
@@ -398,11 +455,7 @@ class _Run:
         if self.answer is not None:  # it was held back: all that it took is known
             usage, cost, candidate = self.answer.usage, self.answer.cost_usd, self.answer.candidate
         elif candidate is not None:
-            n_sent = sum(len(str(message.get("content") or "")) for message in self.request.query.chat())
-            usage = Usage(
-                prompt_tokens=n_sent // BYTES_PER_TOKEN + 1,
-                completion_tokens=self.n_chars // BYTES_PER_TOKEN + 1,
-            )
+            usage = seen_usage(self.request.query, self.n_chars)
             last = self.engine.models[candidate].candidate.price.cost_usd(usage)
             cost = last if cost is None or last is None else cost + last
         self._record(
@@ -564,6 +617,11 @@ class Streaming:
         if not self._is_done and self._run.recorded is None:
             self._run.finished()
         self._is_done = self._first is None
+
+    @property
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """What budgets have to say to the client by now, as names and values."""
+        return self._run.said
 
     @property
     def cost_usd(self) -> Decimal | None:

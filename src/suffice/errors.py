@@ -32,6 +32,7 @@ SufficeError
 │   ├── ProviderRateLimited  429; `retry_after_s` where the provider said so
 │   ├── ProviderAuthError    401, 403: our key for the provider is wrong
 │   ├── ProviderRejected     400, 404, 422: the provider finds the request at fault
+│   ├── BudgetExceeded       no budget has room for the call, and it was not made; 429, or 402 for good
 │   ├── ContextOverflow      the prompt does not fit this model
 │   └── ProviderGarbage      HTML, broken JSON, a cut stream
 └── AllAttemptsFailed        every ranked candidate failed; `attempts` says how
@@ -41,7 +42,7 @@ SufficeError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -303,6 +304,36 @@ class ContextOverflow(ProviderError):
     code = "context_length_exceeded"
 
 
+class BudgetExceeded(ProviderError):
+    """A budget has no room for the call, so it was not made; a plan may find a cheaper candidate.
+
+    429 where waiting helps, 402 where it does not. `details` say which budget, what is left of it, and when
+    it begins anew.
+    """
+
+    status = 429
+    type = "insufficient_quota"
+    code = "budget_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        candidate: str = "",
+        details: Mapping[str, Any] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, candidate=candidate, retry_after_s=retry_after_s)
+        self.details = dict(details or {})
+        if retry_after_s is None:
+            self.status = 402  # type: ignore[misc]  # per instance
+
+    def body(self) -> dict[str, Any]:
+        body = super().body()
+        body["error"]["budget"] = self.details
+        return body
+
+
 class ProviderGarbage(ProviderError):
     code = "provider_garbage"
     is_retryable = True
@@ -318,7 +349,7 @@ class AllAttemptsFailed(SufficeError):
     code = "all_attempts_failed"
 
     def __init__(self, attempts: Sequence[Attempt], last: ProviderError) -> None:
-        is_refused = isinstance(last, ProviderRejected | ContextOverflow)
+        is_refused = isinstance(last, ProviderRejected | ContextOverflow | BudgetExceeded)
         tried = dict.fromkeys((attempt.error or "").partition(": ")[2] for attempt in attempts)
         super().__init__(str(last) if is_refused else f"no candidate answered ({'; '.join(tried)})")
         self.attempts = tuple(attempts)
@@ -326,3 +357,7 @@ class AllAttemptsFailed(SufficeError):
         self.status = last.status  # type: ignore[misc]  # the last failure's, per instance
         if is_refused:
             self.type, self.code = last.type, last.code  # type: ignore[misc]
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object, with the budget where one has no room."""
+        return self.last.body() if isinstance(self.last, BudgetExceeded) else super().body()

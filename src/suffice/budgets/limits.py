@@ -29,7 +29,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         On a limit that is not above 0, both or none of `usd` and `tokens`, or parts that do not fit.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
     per: Scope = "global"
     """Each of these has the whole limit for itself; `team` is a key's tenant."""
     only: str | None = None

@@ -16,6 +16,7 @@ from typing import Any, Final
 from suffice.engine import CLIENT_GONE, Engine
 from suffice.errors import (
     AllAttemptsFailed,
+    BudgetExceeded,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -36,6 +37,8 @@ from suffice.gateway.wire import Header
 from suffice.types import Caller
 
 MAX_IN_FLIGHT: Final = 2048
+LONGEST_RETRY_S: Final = 60.0
+"""A client need not try again a request that a budget refuses for longer."""
 _PUBLISH_S: Final = 1.0
 
 _log = logging.getLogger("suffice.gateway")
@@ -212,4 +215,7 @@ def _error_headers(error: SufficeError, route: Route | None) -> list[Header]:
     wait_s = cause.retry_after_s if isinstance(cause, ProviderError) else None
     if wait_s is None and error.status == Overloaded.status:
         wait_s = 1.0
-    return [] if wait_s is None else [(b"retry-after", b"%d" % math.ceil(wait_s))]
+    headers = [] if wait_s is None else [(b"retry-after", b"%d" % math.ceil(wait_s))]
+    if isinstance(cause, BudgetExceeded) and (wait_s is None or wait_s > LONGEST_RETRY_S):
+        headers.append((b"x-should-retry", b"false"))  # OpenAI's clients try a 429 again unless told not to
+    return headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -38,7 +39,10 @@ async def complete(gateway: Gateway, call: Call) -> None:
     gateway.metrics.saw(record)
     answer = result.answer
     body = answer.body if answer.body is not None else _body_of(record, answer.content)
-    await call.reply(200, body, _headers(record))
+    headers = _headers(record)
+    if result.said:
+        headers += _said(result.said)
+    await call.reply(200, body, headers)
 
 
 async def decide(gateway: Gateway, call: Call) -> None:
@@ -51,6 +55,8 @@ async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
     streaming = await gateway.engine.open(request)
     try:
         known = _early_headers(streaming.record_id, streaming.candidate, streaming.decision)
+        if streaming.said:
+            known += _said(streaming.said)
         if streaming.cost_usd is not None:
             known.append((b"x-suffice-cost-usd", f"{streaming.cost_usd:f}".encode()))
         await call.start(200, [*_STREAM_HEADERS, *known])
@@ -103,6 +109,11 @@ def _headers(record: Record) -> list[Header]:
     if record.confidence is not None:
         headers.append((b"x-suffice-confidence", b"%.4f" % record.confidence))
     return headers
+
+
+def _said(notes: Iterable[tuple[str, str]]) -> list[Header]:
+    """What budgets have to say."""
+    return [(f"x-suffice-{name}".encode(), text.encode()) for name, text in notes]
 
 
 @functools.cache

@@ -110,12 +110,13 @@ class AskedForLogprobs:
 
     def __init__(self, n_alternatives: int | None) -> None:
         self._n_alternatives = n_alternatives
-        self._made: dict[str, tuple[Model, Model]] = {}
+        self._made: dict[str, tuple[Model, AskingModel]] = {}
 
     def of(self, models: Mapping[str, Model]) -> Mapping[str, Model]:
         for name, model in models.items():
-            if name not in self._made or self._made[name][0] is not model:
-                self._made[name] = model, AskingModel(model, self._n_alternatives)
+            known, before = self._made.get(name, (None, None))
+            if known is not model:  # the first, or wrapped anew for each request, as budgets do
+                self._made[name] = model, AskingModel(model, self._n_alternatives, before)
         return {name: self._made[name][1] for name in models}
 
 

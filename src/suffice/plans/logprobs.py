@@ -22,22 +22,30 @@ class AskingModel:
     lack `logprobs` is not asked, nor one that once refused a request because of them.
     """
 
-    def __init__(self, model: Model, n_alternatives: int | None = None) -> None:
+    def __init__(
+        self, model: Model, n_alternatives: int | None = None, before: AskingModel | None = None
+    ) -> None:
         """
         Parameters
         ----------
         n_alternatives : per token; None asks for the chosen tokens alone
+        before : of the same candidate, for another request: what one learns of refusals, both know
         """
         self._model = model
         self._fields: dict[str, Any] = {"logprobs": True}
         if n_alternatives is not None:
             self._fields["top_logprobs"] = n_alternatives
-        self.refusal = None if model.candidate.allows("logprobs") else _UNKNOWN
-        """Why it is not asked; None: it is."""
+        known = [] if model.candidate.allows("logprobs") else [_UNKNOWN]
+        self._refusals: list[str] = known if before is None else before._refusals
 
     @property
     def candidate(self) -> Candidate:
         return self._model.candidate
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it is not asked; None: it is."""
+        return self._refusals[0] if self._refusals else None
 
     async def answer(self, query: Query, options: Options) -> Answer:
         if options.wants_logprobs:
@@ -77,7 +85,7 @@ class AskingModel:
         """Whether the request was refused for what was added to it; it is not added again then."""
         if "logprob" not in str(error).lower():
             return False
-        self.refusal = f"the provider refuses them: {error}"
+        self._refusals.append(f"the provider refuses them: {error}")
         return True
 
 

@@ -20,7 +20,9 @@ GLOBAL: Final = "all"
 """The one subject of a budget for everything."""
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+class Budget(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
+):
     """One limit, as configured.
 
     Raises

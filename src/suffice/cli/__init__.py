@@ -38,6 +38,7 @@ COMMANDS = (
     "records",
     "spend",
     "keys",
+    "budgets",
 )
 """In the order of `suffice --help`; each is a module of this package with `register(app)`."""
 _MODULES = {"data": "data_sets"}

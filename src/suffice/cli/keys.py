@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from suffice.budgets import Budget, Ledger
 from suffice.cli.base import console, notes, print_json
+from suffice.cli.budgets import made, with_ledger
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, opened
 from suffice.errors import NotFound
@@ -32,6 +35,12 @@ def _create(
         bool,
         typer.Option("--keep-content", help="Queries and answers are stored: its holder agreed to that."),
     ] = False,
+    usd_per_day: Annotated[
+        float | None, typer.Option("--budget-usd-per-day", help="The most it may spend on one day (UTC).")
+    ] = None,
+    usd_per_month: Annotated[
+        float | None, typer.Option("--budget-usd-per-month", help="The most it may spend in one month (UTC).")
+    ] = None,
     store_url: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,6 +48,10 @@ def _create(
     from suffice.store import new_key
 
     secret, key, digest = new_key(tenant, name=name, is_admin=admin, keep_content=keep_content)
+    for every, usd in (("day", usd_per_day), ("month", usd_per_month)):
+        if usd is not None:  # before the key is there to be used
+            budget = made(f"{key.id}.{every}", per="key", only=key.id, usd=usd, every=every)
+            with_ledger(store_url, partial(_set_budget, budget), must_exist=False)
     with opened(store_url, must_exist=False) as store:
         store.add_key(key, digest)
     if as_json:
@@ -84,6 +97,10 @@ def _revoke(
         if not store.revoke_key(key_id, time.time()):
             raise NotFound(f"no valid key has the id {key_id!r}; `suffice keys list` shows them")
     console.print(f"revoked {key_id}", highlight=False)
+
+
+async def _set_budget(budget: Budget, ledger: Ledger) -> None:
+    await ledger.set_budget(budget)
 
 
 def _day(at: float) -> str:

@@ -44,7 +44,7 @@ def opened(url: str | None, *, must_exist: bool = True) -> Iterator[Store]:
     """
     from suffice.store import open_store
 
-    found = url or _configured().store
+    found = url or configured().store
     path = Path(found.removeprefix("sqlite:///"))
     if must_exist and found.startswith("sqlite:///") and not path.exists():
         raise ConfigError(
@@ -57,7 +57,8 @@ def opened(url: str | None, *, must_exist: bool = True) -> Iterator[Store]:
         store.close()
 
 
-def _configured() -> Config:
+def configured() -> Config:
+    """`suffice.yaml` of the working directory, or the defaults; keys may be missing."""
     return load(DEFAULT_FILE, _NoKeys(os.environ)) if Path(DEFAULT_FILE).exists() else Config()
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from suffice.gateway.drift import Drift
+from suffice.plans.guard import BudgetEvents
 from suffice.types import Record
 
 LATENCY_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 120.0)
@@ -117,6 +118,8 @@ class Counts(msgspec.Struct):
     in_flight: int = 0
     queue: Queue = msgspec.field(default_factory=Queue)
     drift: Drift = msgspec.field(default_factory=Drift)
+    budgets: dict[str, BudgetEvents] = {}
+    """By budget."""
 
     def meter(self, candidate: str) -> Meter:
         found = self.meters.get(candidate)
@@ -135,3 +138,5 @@ class Counts(msgspec.Struct):
         self.in_flight += other.in_flight
         self.queue.add(other.queue)
         self.drift.add(other.drift)
+        for budget, events in other.budgets.items():
+            self.budgets.setdefault(budget, BudgetEvents()).add(events)

@@ -67,6 +67,17 @@ def _request_families(counts: Counts) -> Iterator[Family]:
     yield name, "histogram", "Time to choose a candidate.", _buckets(name, (), counts.decision)
     name = "suffice_requests_in_flight"
     yield name, "gauge", "Requests being answered now.", [line(name, (), counts.in_flight)]
+    name = "suffice_budget_events_total"
+    yield (
+        name,
+        "counter",
+        "Calls refused, requests warned, degraded or clamped, and calls dearer than foreseen, by budget.",
+        [
+            line(name, (("budget", budget), ("event", event)), getattr(events, event))
+            for budget, events in sorted(counts.budgets.items())
+            for event in events.__struct_fields__
+        ],
+    )
 
 
 def _sum_families(counts: Counts) -> Iterator[Family]:

@@ -18,6 +18,7 @@ from suffice.types import Attempt, Record
 if TYPE_CHECKING:
     from suffice.engine import Engine
     from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.guard import Guard
     from suffice.plans.shadow import Shadow
 
 NOBODY: Final = ""
@@ -39,10 +40,14 @@ class Metrics:
         self._started_at = time.time()
         self._confidence: AnswerConfidence | None = None
         self._promises: Mapping[str, Shadow] = {}
+        self._guard: Guard | None = None
 
     def watch(self, engine: Engine) -> None:
         """Show how the engine's confidences and promises fare, where it has any."""
         self._confidence, self._promises = engine.confidence, engine.shadows
+        self._guard = engine.guard
+        if self._guard is not None:
+            self._guard.events = self.counts.budgets
 
     def resume(self, worker: int) -> None:
         """Take a worker's place: count on from where its predecessor stopped."""
@@ -53,6 +58,8 @@ class Metrics:
             self.counts.in_flight = 0
             self._before = self.counts.queue
             self._before.queued = 0
+            if self._guard is not None:
+                self._guard.events = self.counts.budgets
 
     def saw(self, record: Record) -> None:
         """A request that reached the engine and left a record."""

@@ -1,0 +1,239 @@
+"""`suffice budgets`: what may be spent, what is spent and held, and budgets set while gateways run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.budgets import Budget, Ledger, Use, shown
+from suffice.cli.base import console, notes, print_json
+from suffice.cli.setting import JsonOption
+from suffice.cli.store import StoreOption, configured, opened
+from suffice.config import DEFAULT_FILE
+from suffice.errors import ConfigError, NotFound
+from suffice.plans.refusals import terms
+
+T = TypeVar("T")
+_budgets = typer.Typer(help="Show, set and clear budgets.", no_args_is_help=True)
+
+
+class Per(StrEnum):
+    """What has the whole limit for itself."""
+
+    request = "request"
+    key = "key"
+    user = "user"
+    team = "team"
+    model = "model"
+    everything = "global"
+
+
+class Every(StrEnum):
+    """A calendar window."""
+
+    hour = "hour"
+    day = "day"
+    week = "week"
+    month = "month"
+    year = "year"
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One budget and one of its subjects, in the window of now."""
+
+    budget: Budget
+    is_set: bool
+    """At run time, beside the configuration."""
+    subject: str | None
+    """None: nobody has used it in this window."""
+    unit: str
+    limit: int
+    """Pico-dollars (1e-12 USD) or tokens, as are the following."""
+    spent: int = 0
+    reserved: int = 0
+    left: int = 0
+    lost: int = 0
+    """Held by processes that died; given back, or charged where the budget says so."""
+    resets_at: float | None = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.add_typer(_budgets, name="budgets")
+
+
+@_budgets.command("list")
+def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show every budget with what is spent, held for calls under way, and left."""
+
+    async def read(ledger: Ledger) -> tuple[list[Budget], Mapping[tuple[str, int], Use]]:
+        return await ledger.budgets(), await ledger.uses()
+
+    found, uses = with_ledger(store_url, read, must_exist=False)
+    own = configured().budgets
+    names = {budget.name for budget in own}
+    budgets = [(budget, False) for budget in own]
+    budgets += [(budget, True) for budget in found if budget.name not in names]
+    lines = standings(budgets, uses, time.time())
+    if as_json:
+        print_json(lines)
+    elif not lines:
+        notes.print(
+            f"no budgets: write `budgets:` in {DEFAULT_FILE}, or use `suffice budgets set`", style="dim"
+        )
+    else:
+        console.print(_table(lines))
+
+
+@_budgets.command("set")
+def _set(
+    name: Annotated[str, typer.Argument(help="Letters, digits and _.:-")],
+    per: Annotated[Per, typer.Option(help="Each of these has the whole limit for itself.")] = Per.everything,
+    only: Annotated[str | None, typer.Option(help="The one key (id), user, team or model it is for.")] = None,
+    usd: Annotated[float | None, typer.Option(help="The limit in US dollars.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="The limit in tokens, input and output.")] = None,
+    every: Annotated[Every | None, typer.Option(help="It begins anew with the calendar.")] = None,
+    zone: Annotated[str, typer.Option(help="Where the calendar hangs, such as Europe/Berlin.")] = "UTC",
+    rolling: Annotated[str | None, typer.Option(help="It is for the last 30m, 24h, 7d ...")] = None,
+    soft: Annotated[bool, typer.Option("--soft", help="Warn and degrade only, refuse nothing.")] = False,
+    clamp: Annotated[bool, typer.Option("--clamp", help="Lower max_tokens to what is left.")] = False,
+    max_tokens: Annotated[int | None, typer.Option(help="The limit of requests that set none.")] = None,
+    store_url: StoreOption = None,
+) -> None:
+    """Set a budget; running gateways keep it within a second. In the place of one of that name."""
+    fields: dict[str, Any] = {
+        "per": per.value,
+        "only": only,
+        "usd": usd,
+        "tokens": tokens,
+        "every": None if every is None else every.value,
+        "zone": zone,
+        "rolling": rolling,
+        "hard": not soft,
+        "clamp": clamp,
+        "max_tokens": max_tokens,
+    }
+    budget = made(name, **fields)
+    with_ledger(store_url, lambda ledger: ledger.set_budget(budget), must_exist=False)
+    console.print(f"{name}: {terms(budget)}, per {budget.per}", highlight=False)
+
+
+@_budgets.command("clear")
+def _clear(
+    name: Annotated[str, typer.Argument(help="As `suffice budgets list` shows it.")],
+    store_url: StoreOption = None,
+) -> None:
+    """Take away a budget that was set; what was spent stays on its books."""
+    if not with_ledger(store_url, lambda ledger: ledger.clear_budget(name)):
+        raise NotFound(f"no budget {name!r} was set; those of {DEFAULT_FILE} are cleared there")
+    console.print(f"cleared {name}", highlight=False)
+
+
+def made(name: str, **fields: Any) -> Budget:
+    """A budget to be set.
+
+    Raises
+    ------
+    ConfigError
+        If it makes no sense, stands in the configuration, or could not be kept for the panel.
+    """
+    given = {key: value for key, value in fields.items() if value is not None}
+    try:
+        budget = msgspec.convert({"name": name, **given}, Budget)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error).partition(" - at ")[0]) from None
+    config = configured()
+    if any(own.name == name for own in config.budgets):
+        raise ConfigError(f"the budget {name!r} stands in {DEFAULT_FILE}; change it there")
+    if config.models:
+        from suffice.build import check_budgets, panel
+
+        check_budgets([budget], panel(config), ["auto", *config.pipelines])
+    return budget
+
+
+def with_ledger(
+    store_url: str | None, work: Callable[[Ledger], Awaitable[T]], *, must_exist: bool = True
+) -> T:
+    """The result of work on the ledger of the configuration, else of the store."""
+    from suffice.store import open_ledger
+
+    url = configured().ledger if Path(DEFAULT_FILE).exists() else None
+
+    async def main(ledger: Ledger) -> T:
+        try:
+            return await work(ledger)
+        finally:
+            await ledger.close()
+
+    with opened(store_url, must_exist=must_exist and url is None) as store:
+        return asyncio.run(main(open_ledger(url, store)))
+
+
+def standings(
+    budgets: Sequence[tuple[Budget, bool]], uses: Mapping[tuple[str, int], Use], now: float
+) -> list[Line]:
+    """A line per budget and subject with any use in the window of now; one without a subject for none."""
+    lines: list[Line] = []
+    for budget, is_set in budgets:
+        span, start = budget.window.span(now), budget.account("")
+        found: dict[str, Use] = {}
+        for (account, period), use in uses.items():
+            if account.startswith(start) and span.since <= period <= span.until:
+                whose = account.removeprefix(start)
+                so_far = found.get(whose, Use())
+                found[whose] = Use(
+                    so_far.spent + use.spent, so_far.reserved + use.reserved, so_far.lost + use.lost
+                )
+        listed: list[tuple[str | None, Use]] = [*sorted(found.items())]
+        for subject, use in listed or [(None, Use())]:
+            lines.append(
+                Line(
+                    budget=budget,
+                    is_set=is_set,
+                    subject=subject,
+                    unit=budget.unit,
+                    limit=budget.limit,
+                    spent=use.spent,
+                    reserved=use.reserved,
+                    left=max(budget.limit - use.spent - use.reserved, 0),
+                    lost=use.lost,
+                    resets_at=span.resets_at,
+                )
+            )
+    return lines
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("budget", "for", "limit", "spent", "held", "left", "resets"):
+        table.add_column(title, justify="right" if title in ("spent", "held", "left") else "left")
+    for line in lines:
+        budget, unit = line.budget, line.budget.unit
+        of_whom = line.subject if line.subject is not None else budget.only or f"each {budget.per}"
+        kind = "" if budget.hard else " (soft)"
+        table.add_row(
+            escape(budget.name),
+            escape("everything" if budget.per == "global" else of_whom),
+            terms(budget) + kind,
+            *(
+                f"[red]{shown(amount, unit)}[/]" if amount == 0 and title == "left" else shown(amount, unit)
+                for title, amount in (("spent", line.spent), ("held", line.reserved), ("left", line.left))
+            ),
+            "" if line.resets_at is None else _time(line.resets_at),
+        )
+    return table
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

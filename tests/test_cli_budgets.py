@@ -1,0 +1,167 @@
+"""`suffice budgets`, `suffice keys create --budget-...`, and budgets in suffice.yaml, with a real gateway."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Commands, FakeProvider
+from suffice import config as configuration
+from suffice.build import build
+from suffice.engine import Request
+from suffice.errors import AllAttemptsFailed, ConfigError
+from suffice.types import Options, Query
+
+BUDGETS = """\
+budgets:
+  - {name: everything, usd: 5, every: month, zone: Europe/Berlin}
+  - {name: teams, per: team, tokens: 100000, rolling: 24h}
+"""
+
+
+@pytest.fixture
+def suffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(tmp_path, monkeypatch, capsys)
+
+
+def test_budgets_are_set_shown_and_cleared(suffice: Commands) -> None:
+    assert "no budgets" in suffice("budgets", "list").err
+    assert suffice("budgets", "set", "b", "--per", "team", "--usd", "2.5", "--every", "day").code == 0
+    (line,) = suffice("budgets", "list", "--json").json
+    assert line["budget"] == {"name": "b", "per": "team", "usd": 2.5, "every": "day"}
+    assert (line["limit"], line["left"], line["subject"]) == (25 * 10**11, 25 * 10**11, None)
+    shown = suffice("budgets", "list").out
+    assert "2.5 USD per day" in shown and "each team" in shown
+    assert suffice("budgets", "clear", "b").code == 0
+    missing = suffice("budgets", "clear", "b")
+    assert missing.code == 1 and "no budget 'b'" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--usd", "0"), "more than 0"),
+        (("--usd", "-3"), "more than 0"),
+        ((), "either"),
+        (("--usd", "1", "--every", "day", "--zone", "Nowhere"), "Nowhere"),
+        (("--tokens", "5", "--rolling", "x"), "no length of time"),
+    ],
+)
+def test_bad_budgets_are_refused(suffice: Commands, options: tuple[str, ...], said: str) -> None:
+    done = suffice("budgets", "set", "b", *options)
+    assert done.code == 1 and said in done.err
+
+
+def test_configured_budgets_are_changed_in_the_file(suffice: Commands) -> None:
+    with FakeProvider() as provider:
+        suffice.write(provider.config + BUDGETS)
+        assert "stands in suffice.yaml" in suffice("budgets", "set", "teams", "--usd", "1").err
+        names = [line["budget"]["name"] for line in suffice("budgets", "list", "--json").json]
+        assert names == ["everything", "teams"]
+
+
+def test_errors_in_the_file_name_their_line() -> None:
+    file = Path("suffice.yaml")
+    for text, said in (
+        ("budgets:\n  - {name: a, usd: 0}\n", "suffice.yaml:2: budgets[0]: the budget 'a' is 0"),
+        (
+            "budgets:\n  - name: a\n    usd: 1\n    evry: day\n",
+            "suffice.yaml:4: budgets[0].evry: unknown key",
+        ),
+        ("budgets:\n  - {name: 'a b', usd: 1}\n", "budgets[0].name"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            configuration.parse(text, file=file, environ={})
+        assert said in str(caught.value)
+
+
+def test_an_unpriced_or_unbounded_panel_refuses_budgets_at_the_start(tmp_path: Path) -> None:
+    model = "models: [{name: m, provider: openai, model: nobody-knows, base_url: http://127.0.0.1:9/v1%s}]\n"
+    budget = "budgets: [{name: b, usd: 1%s}]\n"
+    priced = ", input_usd_per_mtok: 1, output_usd_per_mtok: 2"
+    for text, said in (
+        (model % "" + budget % "", "no price is known for 'm'"),
+        (model % priced + budget % "", "nothing bounds"),
+        (model % priced + budget % ", max_tokens: 9, degrade: 'auto:x'", "no pipeline"),
+        (model % priced + budget % ", max_tokens: 9, per: model, only: x", "not in the panel"),
+    ):
+        config = configuration.parse(text + "store: 'sqlite:///:memory:'\n", file=tmp_path / "s", environ={})
+        with pytest.raises(ConfigError, match=said):
+            build(config)
+
+
+def test_a_key_with_a_budget_is_refused_when_it_is_spent(suffice: Commands) -> None:
+    """A gateway with several workers on one store; the provider's answers take 1e-6 + 2e-6 USD."""
+    with FakeProvider() as provider:
+        suffice.write(provider.config.replace("    strength", "    max_output_tokens: 4000\n    strength"))
+        made = suffice("keys", "create", "--budget-usd-per-day", "0.0005", "--json").json
+        secret, key = made["secret"], made["key"]["id"]
+        (line,) = suffice("budgets", "list", "--json").json
+        assert line["budget"] == {
+            "name": f"{key}.day",
+            "per": "key",
+            "only": key,
+            "usd": 0.0005,
+            "every": "day",
+        }
+        with suffice.start("up", "--port", "0", "--workers", "2") as gateway:
+            assert gateway.says("suffice ready on")
+            url = gateway.out.split("ready on ")[1].split("/v1")[0] + "/v1/chat/completions"
+            replies = [ask(url, secret) for _ in range(8)]
+            late = ask(url, secret, max_tokens=2000)
+            assert suffice("budgets", "clear", f"{key}.day").code == 0
+            gateway.signals(15)
+            assert gateway.ends() == 0
+    assert {status for status, _ in replies} == {200}
+    assert late[0] == 402, "it may cost more than all of the budget"
+    assert late[1]["error"]["code"] == "budget_exceeded"
+    assert late[1]["error"]["budget"]["subject"] == key
+
+
+def ask(url: str, secret: str, max_tokens: int = 50) -> tuple[int, Any]:
+    body = {"model": "cheap", "messages": [{"role": "user", "content": "hi"}], "max_tokens": max_tokens}
+    request = urllib.request.Request(
+        url,
+        json.dumps(body).encode(),
+        {"authorization": f"Bearer {secret}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_the_configuration_keeps_its_budgets_over_a_restart(suffice: Commands) -> None:
+    with FakeProvider() as provider:
+        file = suffice.write(
+            provider.config
+            + "budgets: [{name: calls, tokens: 700, per: model, wait_s: 0, max_tokens: 100}]\n"
+        )
+
+        async def session() -> int:
+            engine = build(configuration.load(file))
+            request = Request(query=Query(text="hi"), model="cheap", options=Options())
+            n_served = 0
+
+            async def until_refused() -> None:
+                nonlocal n_served
+                while True:
+                    await engine.answer(request)
+                    n_served += 1
+
+            with pytest.raises(AllAttemptsFailed) as caught:
+                await until_refused()
+            await engine.close()
+            assert caught.value.status == 402
+            return n_served
+
+        served = [asyncio.run(session()) for _ in range(2)]
+        (line,) = suffice("budgets", "list", "--json").json
+    assert served[0] > 20 and served[1] == 0
+    assert (line["subject"], line["spent"]) == ("cheap", 15 * served[0])
+    assert line["reserved"] == 0

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fakes import CHEAP, DEAR
 from suffice import plans
 from suffice.cascades import Move, Seen
+from suffice.cascades.automix import verdict
 from suffice.errors import (
     AllAttemptsFailed,
     ConfigError,
@@ -32,7 +33,7 @@ from suffice.plans.base import Event, Note, PlanContext
 from suffice.plans.best_of import BestOf
 from suffice.plans.cascade import CascadePlan
 from suffice.plans.mixture import Mixture
-from suffice.plans.probes.verification import Verification, split, verdict
+from suffice.plans.probes.verification import Verification, split
 from suffice.plans.structured import problem
 from suffice.types import (
     Answer,

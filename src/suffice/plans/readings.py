@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from suffice.cascades.automix import share
 from suffice.errors import ConfigError
 from suffice.plans.asking import AskedForLogprobs
 from suffice.plans.confidence import N_ALTERNATIVES
@@ -27,7 +28,7 @@ from suffice.plans.probes.base import NO_LOGPROBS
 from suffice.plans.probes.facts import Facts
 from suffice.plans.probes.signals import available, read, source
 from suffice.plans.probes.sources import JUDGED
-from suffice.plans.probes.verification import Verification, share_correct
+from suffice.plans.probes.verification import Verification
 from suffice.protocols import Model
 from suffice.types import Answer, Query
 
@@ -141,10 +142,9 @@ class Readings:
         if probes:
             evidence = await gather(model, query, probes, evidence, timeout_s=timeout_s)
         facts = Facts(evidence)
+        verdicts = [one.text for one in evidence.all(VERIFICATION)]
         return {
-            name: (
-                share_correct(evidence.all(VERIFICATION)) if name == VERIFICATION else read(name, facts)
-            ).confidence
+            name: share(verdicts) if name == VERIFICATION else read(name, facts).confidence
             for name in signals
         }
 

@@ -11,8 +11,6 @@ from typing import Final
 
 from suffice.confidence import p_true
 
-NAME: Final = "verification"
-"""Of the signal."""
 _DECISION: Final = re.compile(r"decision\W+(\w+)", re.IGNORECASE)
 
 

@@ -4,7 +4,8 @@ References
 ----------
 Aggarwal et al. (2024), AutoMix, section 3.1: the verifier is the model that answered, asked `k` times at a
 temperature above 0; the share of "Correct" is the evidence that a meta-verifier weighs. The examples are
-our own: shorter than the paper's, and a second set does without a context.
+our own: shorter than the paper's, and a second set does without a context. What the replies come to is
+`suffice.cascades.automix.share`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
-from suffice.confidence import p_true
-from suffice.confidence.base import Reading, Unavailable, share
 from suffice.errors import ConfigError
 from suffice.plans.probes.base import Caller, Evidence, Said
 from suffice.plans.probes.told import told
@@ -66,7 +63,6 @@ Proposed answer: {answer}
 Check:"""
 _PLACES: Final = {"grounded": ("{context}", "{question}", "{answer}"), "free": ("{question}", "{answer}")}
 _PLACE: Final = re.compile(r"\{(context|question|answer)\}")
-_DECISION: Final = re.compile(r"decision\W+(\w+)", re.IGNORECASE)
 _QUESTION: Final = re.compile(r"^\s*(?:question|q)\s*:\s*", re.IGNORECASE | re.MULTILINE)
 _SHORTEST_CONTEXT: Final = 150
 
@@ -150,21 +146,3 @@ def split(text: str) -> tuple[str | None, str]:
     if len(context) >= _SHORTEST_CONTEXT and question.strip():
         return context.strip(), question.strip()
     return None, text.strip()
-
-
-def verdict(reply: str) -> bool | None:
-    """Whether a reply says "Correct"; None where it says neither, or both.
-
-    Examples
-    --------
-    >>> verdict("It is 15. Decision: Incorrect"), verdict("Decision: **Correct**"), verdict("Hm.")
-    (False, True, None)
-    """
-    decisions = _DECISION.findall(reply)
-    return p_true.parse(decisions[-1] if decisions else reply)
-
-
-def share_correct(said: Sequence[Said]) -> Reading:
-    """The share of verdicts that say "Correct", of those that say either."""
-    found = [one for one in (verdict(each.text) for each in said) if one is not None]
-    return share(float(np.mean(found))) if found else Unavailable("no verdict says Correct or Incorrect")

@@ -259,6 +259,20 @@ def test_where_the_strong_model_answers_nothing_is_lost_and_nobody_is_asked(tmp_
     assert (weak.n_calls, strong.n_calls) == (0, 3)
 
 
+def test_no_shadow_asks_a_strong_model_that_cannot_serve_the_request(tmp_path: Path) -> None:
+    weak = FakeModel("small", capabilities=frozenset({"vision"}))
+    strong = FakeModel("large", capabilities=frozenset({"tools"}))
+    engine = shadowed(tmp_path, weak, strong)
+
+    async def work() -> None:
+        await engine.answer(Request(query=Query(text="what is this?", needs=frozenset({"vision"}))))
+        await engine.shadows["auto"].settled()
+
+    asyncio.run(work())
+    assert (weak.n_calls, strong.n_calls) == (1, 0)
+    assert engine.shadows["auto"].watch.monitor.n == 0
+
+
 def test_outages_and_failed_comparisons_are_left_out_and_counted(tmp_path: Path) -> None:
     down = ProviderUnavailable("down", candidate="x")
     shadow = answers(shadowed(tmp_path, FakeModel("small", down), FakeModel("large", "Answer: 2")))

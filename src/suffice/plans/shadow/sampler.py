@@ -3,8 +3,8 @@
 The coin is thrown without a look at the query or the decision. Where it falls on shadow and the cheap model
 answered, the strong one is asked as well, once the client has its answer; where the strong one answered
 anyway, nothing was lost. Left out are requests that were not answered by the model that was decided for (an
-outage is no fault of the threshold), whose client left, streams that end in tool calls, and comparisons that
-failed.
+outage is no fault of the threshold), that the strong model cannot serve, whose client left, streams that end
+in tool calls, and comparisons that failed.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ class Shadow:
             self._settle(slot, None)
         elif answer.candidate == self.policy.strong:
             self._settle(slot, 0.0)
+        elif self.policy.strong not in record.decision.ranking:
+            self._settle(slot, None)  # it cannot serve this request: no image reaches a model without eyes
         elif answer.candidate == self.policy.weak and self._grader is not None:
             work = self._compare(slot, query, options, answer, ask_for(record, slot), self._grader)
             self._start(work)

@@ -9,6 +9,8 @@ import numpy as np
 from suffice.types import FloatArray
 
 _STEPS: Final = 60
+_TOLERANCE: Final = 1e-11
+_DEAR: Final = 1e12  # USD, of an arm that is not to be had
 
 
 def lagrangian_bound(
@@ -61,8 +63,9 @@ def price_of(rewards: FloatArray, costs: FloatArray, budget_usd: float) -> float
 
     Infinite if it never does. Rewards and costs (n, K) of an arm that is not to be had are both NaN.
     """
-    rewards = np.where(np.isnan(rewards), -np.inf, rewards)
-    costs = np.where(np.isneginf(rewards), np.inf, costs)
+    is_away = np.isnan(rewards)
+    if is_away.any():
+        rewards, costs = np.where(is_away, -np.inf, rewards), np.where(is_away, _DEAR, costs)
     if _mean_cost(rewards, costs, 0.0) <= budget_usd:
         return 0.0
     if costs.min(axis=1).mean() > budget_usd:
@@ -78,13 +81,14 @@ def price_of(rewards: FloatArray, costs: FloatArray, budget_usd: float) -> float
             low = middle
         else:
             high = middle
+        if high - low <= _TOLERANCE * high:
+            break
     return high
 
 
 def _mean_cost(rewards: FloatArray, costs: FloatArray, price: float) -> float:
     """Of the best arms at that price; the cheaper of equals."""
-    finite = np.where(np.isinf(costs), 0.0, costs)  # their rewards are -inf already
-    values = rewards - price * finite
+    values = rewards - price * costs
     best = values >= values.max(axis=1, keepdims=True)
     return float(np.where(best, costs, np.inf).min(axis=1).mean())
 

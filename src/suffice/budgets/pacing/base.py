@@ -132,8 +132,10 @@ class Pacer(ABC):
         """
         if not 0 <= cost_usd < math.inf:
             raise ValueError(f"a cost of {cost_usd} USD was paid; expected at least 0")
-        target = self.target_usd
+        target, is_within = self.target_usd, cost_usd <= self.left_usd
         self.spent_usd += cost_usd
+        if is_within:  # also after rounding
+            self.spent_usd = min(self.spent_usd, self.budget_usd)
         self.n_queries += 1
         self._paid(cost_usd, target)
 

@@ -42,10 +42,11 @@ WORKFLOWS_MEET = {
     "client",
     "plans",
     "datasets",
+    "distillation",
     "evaluation",
     "starter",
 }
-ALLOWED_SIDEWAYS = {("cli", "gateway"), ("cli", "reports"), ("__main__", "cli")}
+ALLOWED_SIDEWAYS = {("cli", "gateway"), ("cli", "reports"), ("__main__", "cli"), ("gating", "cascades")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

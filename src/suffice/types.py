@@ -305,8 +305,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd: Decimal | None = None
     role: str = ""
     """What the call was for, in a plan that asks more than once: sample, verify, propose, aggregate, judge,
-    decompose, part, think, search, draft; "cancelled": no longer needed, its cost is an estimate. Empty for an
-    answer."""
+    decompose, part, think, search, draft; "cancelled": no longer needed, its cost is an estimate. Empty for
+    an answer."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -67,8 +67,9 @@ def postgres_server(*, is_kept: bool = False) -> Iterator[str]:
             "jit=off",
         ]
         command = [server, "-D", str(data), *(part for setting in settings for part in ("-c", setting))]
-        with _running(command, lambda: _connects(folder / ".s.PGSQL.5432"), user, folder):
-            yield f"postgresql://suffice@/postgres?host={folder}"
+        url = f"postgresql://suffice@/postgres?host={folder}"
+        with _running(command, lambda: _accepts(url), user, folder):
+            yield url
 
 
 def _postgres(name: str) -> str:
@@ -125,6 +126,17 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _accepts(url: str) -> bool:
+    """Whether PostgreSQL is ready; it listens before it is."""
+    import psycopg
+
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _connects(path: Path) -> bool:

@@ -11,7 +11,7 @@ All amounts are whole numbers: pico-dollars or tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -37,7 +37,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reserve(msgspec.Struct, frozen=True, gc=False):
-    """Set the claims aside, all or none. Known ids are granted again: it may be sent twice."""
+    """Set the claims aside, all or none. An id is used once."""
 
     id: str
     claims: tuple[Claim, ...]
@@ -45,7 +45,7 @@ class Reserve(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settle(msgspec.Struct, frozen=True, gc=False):
-    """The call is over: book what it used. A second one of the same id changes nothing."""
+    """The call is over: book what it used. It may be sent twice: an id that holds nothing books nothing."""
 
     id: str
     used: tuple[int, ...] = ()
@@ -81,25 +81,21 @@ class Hold(msgspec.Struct):
     claims: tuple[Claim, ...]
     expires_at: float
     """On the ledger's own clock."""
-    state: int = 0
-    """`OPEN`, `SETTLED` or `EXPIRED`."""
-    used: tuple[int, ...] = ()
-
-
-OPEN, SETTLED, EXPIRED = 0, 1, 2
+    is_expired: bool = False
 
 
 class Book:
-    """The rows that a batch touches: apply operations, then save what `changed` and `touched` name."""
+    """The rows that a batch touches: apply operations, then save what is named as changed."""
 
     def __init__(self) -> None:
         self.uses: dict[tuple[str, int], Use] = {}
         """By account and period."""
         self.holds: dict[str, Hold] = {}
         self.changed: set[tuple[str, int]] = set()
-        self.touched: set[str] = set()
         self.fresh: set[str] = set()
-        """Holds that are new; part of `touched`."""
+        self.expired: set[str] = set()
+        self.ended: set[str] = set()
+        """Holds by what became of them; one that came and went is in none."""
         self._periods: dict[str, list[int]] = {}
 
     def put(self, account: str, period: int, use: Use) -> None:
@@ -117,17 +113,15 @@ class Book:
     def expire(self, hold_id: str) -> None:
         """End a lease."""
         hold = self.holds[hold_id]
-        if hold.state != OPEN:
+        if hold.is_expired:
             return
-        hold.state = EXPIRED
-        self.touched.add(hold_id)
+        hold.is_expired = True
+        self.expired.add(hold_id)
         for claim in hold.claims:
             charged = claim.amount if claim.charges_lost else 0
             self._add(claim, charged, -claim.amount, claim.amount)
 
     def _reserve(self, operation: Reserve, now: float) -> Outcome:
-        if operation.id in self.holds:
-            return Outcome(tuple(self._used(claim)[:2] for claim in operation.claims))
         found: list[tuple[int, int]] = []
         for place, claim in enumerate(operation.claims):
             spent, reserved, oldest = self._used(claim)
@@ -137,24 +131,26 @@ class Book:
         for claim in operation.claims:
             self._add(claim, 0, claim.amount, 0)
         self.holds[operation.id] = Hold(operation.claims, now + operation.lease_s)
-        self.touched.add(operation.id)
         self.fresh.add(operation.id)
         claims = zip(found, operation.claims, strict=True)
         return Outcome(tuple((spent, reserved + claim.amount) for (spent, reserved), claim in claims))
 
     def _settle(self, operation: Settle) -> None:
-        hold = self.holds.get(operation.id)
-        if hold is None or hold.state == SETTLED:
+        hold = self.holds.pop(operation.id, None)
+        if hold is None:
             return
         used = operation.used or (0,) * len(hold.claims)
         for claim, amount in zip(hold.claims, used, strict=True):
-            if hold.state == OPEN:
-                self._add(claim, amount, -claim.amount, 0)
-            else:  # its lease ended before it was over: what was lost is found
+            if hold.is_expired:  # its lease ended before it was over: what was lost is found
                 charged = claim.amount if claim.charges_lost else 0
                 self._add(claim, amount - charged, 0, -claim.amount)
-        hold.state, hold.used = SETTLED, used
-        self.touched.add(operation.id)
+            else:
+                self._add(claim, amount, -claim.amount, 0)
+        self.expired.discard(operation.id)
+        if operation.id in self.fresh:
+            self.fresh.remove(operation.id)
+        else:
+            self.ended.add(operation.id)
 
     def _used(self, claim: Claim) -> tuple[int, int, int | None]:
         """Spent and reserved where it counts for this claim, and a rolling window's oldest part with any."""
@@ -225,7 +221,8 @@ class MemoryLedger:
 
     async def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
         outcomes = [self._book.apply(operation, self._now) for operation in operations]
-        self._forget(operation.id for operation in operations if isinstance(operation, Settle))
+        for named in (self._book.changed, self._book.fresh, self._book.expired, self._book.ended):
+            named.clear()
         return outcomes
 
     async def uses(self) -> Mapping[tuple[str, int], Use]:
@@ -242,12 +239,3 @@ class MemoryLedger:
 
     async def close(self) -> None:
         """Has nothing to close."""
-
-    def _forget(self, settled: Iterable[str]) -> None:
-        for hold_id in settled:
-            hold = self._book.holds.get(hold_id)
-            if hold is not None and hold.state == SETTLED:
-                del self._book.holds[hold_id]
-        self._book.touched.clear()
-        self._book.changed.clear()
-        self._book.fresh.clear()

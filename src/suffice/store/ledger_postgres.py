@@ -46,7 +46,7 @@ class PostgresLedger:
     async def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
         def work(rows: Rows, now: float) -> list[Outcome]:
             looks = time.monotonic() - self._looked_at >= _LOOK_S
-            outcomes = rows.apply(operations, now, now, looks_at_leases=looks)
+            outcomes = rows.apply(operations, now, looks_at_leases=looks)
             if looks:
                 self._looked_at = time.monotonic()
             return outcomes
@@ -122,7 +122,7 @@ def _create(cursor: Any) -> None:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS suffice")
         cursor.execute("SET LOCAL search_path TO suffice")
         for statement in TABLES:
-            cursor.execute(statement.format(bytes="BYTEA"))
+            cursor.execute(statement.format(bytes="BYTEA", tail=""))
 
 
 def _rows(cursor: Any) -> Rows:

@@ -19,7 +19,7 @@ _PREFIX: Final = "{suffice}:budget:"
 """Of all keys; the braces keep them on one node of a cluster."""
 _TIMEOUT_S: Final = 5.0
 _KEEP_S: Final = 86400
-"""How long what is over stays: settled reservations, parts that left a rolling window."""
+"""How long what counts no more is kept, for clocks that jump and processes that are late."""
 
 _SCRIPT: Final = """
 local prefix, keep = ARGV[1], tonumber(ARGV[3])
@@ -101,26 +101,23 @@ local function expire(id)
     if claim[7] == '1' then add(claim, 's', claim[5]) end
     tidy(claim)
   end
-  hold.state = 2
+  hold.is_expired = true
   redis.call('SET', name, cjson.encode(hold), 'EX', keep)
 end
 
 local function reserve(operation)
-  local name = prefix .. 'hold:' .. operation.id
-  local is_known = redis.call('EXISTS', name) == 1
   local used = {}
   for place, claim in ipairs(operation.claims) do
     local spent, reserved, oldest = sums(claim)
     used[place] = {spent, reserved}
-    if not is_known and claim[6] ~= '' and exceeds({spent, reserved, claim[5]}, claim[6]) then
+    if claim[6] ~= '' and exceeds({spent, reserved, claim[5]}, claim[6]) then
       return {used, place - 1, oldest}
     end
   end
-  if is_known then return {used, -1, ''} end
   for _, claim in ipairs(operation.claims) do add(claim, 'r', claim[5]) end
-  redis.call('SET', name, cjson.encode({claims = operation.claims, state = 0}))
+  redis.call('SET', prefix .. 'hold:' .. operation.id, cjson.encode({claims = operation.claims}))
   redis.call('ZADD', prefix .. 'open', now + operation.lease, operation.id)
-  return {used, -2, ''}
+  return {used, -1, ''}
 end
 
 local function settle(operation)
@@ -128,19 +125,18 @@ local function settle(operation)
   local text = redis.call('GET', name)
   if not text then return end
   local hold = cjson.decode(text)
-  if hold.state == 1 then return end
   for place, claim in ipairs(hold.claims) do
     local amount = operation.used[place] or '0'
-    if hold.state == 0 then
-      add(claim, 'r', less(claim[5]))
-    else
+    if hold.is_expired then
       add(claim, 'l', less(claim[5]))
       if claim[7] == '1' then add(claim, 's', less(claim[5])) end
+    else
+      add(claim, 'r', less(claim[5]))
     end
     add(claim, 's', amount)
   end
   redis.call('ZREM', prefix .. 'open', operation.id)
-  redis.call('SET', name, '{"claims":[],"state":1}', 'EX', keep)
+  redis.call('DEL', name)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'open', '-inf', '(' .. now, 'LIMIT', 0, 1000)) do
@@ -249,8 +245,6 @@ def _outcome(operation: Operation, entry: list[Any]) -> Outcome:
     found = [(int(spent), int(reserved)) for spent, reserved in used]
     if place >= 0:
         return Outcome(tuple(found), place, int(oldest) if oldest else None)
-    if place == -1:
-        return Outcome(tuple(found))
     return Outcome(
         tuple((s, r + claim.amount) for (s, r), claim in zip(found, operation.claims, strict=True))
     )

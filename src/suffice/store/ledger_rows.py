@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from suffice.budgets.ledger import OPEN, Book, Claim, Hold, Operation, Outcome, Reserve, Use
+from suffice.budgets.ledger import Book, Claim, Hold, Operation, Outcome, Reserve, Settle, Use
 from suffice.budgets.limits import Budget
 
 Row = tuple[Any, ...]
@@ -20,10 +20,8 @@ T = TypeVar("T")
 _AT_ONCE: Final = 400
 """Values bound in one statement."""
 _KEEP_S: Final = 86400.0
-"""How long a settled reservation stays, so that one sent twice is known."""
-_PURGED: Final = 1000
+"""How long what counts no more is kept, for clocks that jump and processes that are late."""
 _claims: Final = msgspec.msgpack.Decoder(tuple[Claim, ...])
-_amounts: Final = msgspec.msgpack.Decoder(tuple[int, ...])
 _budget: Final = msgspec.json.Decoder(Budget)
 _encode: Final = msgspec.msgpack.encode
 
@@ -36,7 +34,7 @@ TABLES: Final = (
         reserved BIGINT NOT NULL,
         lost BIGINT NOT NULL,
         PRIMARY KEY (account, period)
-    )
+    ){tail}
     """,
     """
     CREATE TABLE budget_holds (
@@ -44,16 +42,12 @@ TABLES: Final = (
         claims {bytes} NOT NULL,
         boot TEXT NOT NULL,
         expires_at DOUBLE PRECISION NOT NULL,
-        state INTEGER NOT NULL,
-        used {bytes},
-        ended_at DOUBLE PRECISION
-    )
+        is_expired INTEGER NOT NULL
+    ){tail}
     """,
-    "CREATE INDEX budget_holds_open ON budget_holds (expires_at) WHERE state = 0",
-    "CREATE INDEX budget_holds_ended ON budget_holds (ended_at) WHERE state <> 0",
     "CREATE TABLE budgets (name TEXT PRIMARY KEY, settings TEXT NOT NULL)",
 )
-"""With the name of the type of byte strings left open."""
+"""With the name of the type of byte strings, and what may follow a table, left open."""
 
 
 class Rows:
@@ -76,28 +70,25 @@ class Rows:
         self._execute, self._execute_many = execute, execute_many
         self._mark, self._boot = mark, boot
 
-    def apply(
-        self, operations: Sequence[Operation], now: float, wall: float, *, looks_at_leases: bool
-    ) -> list[Outcome]:
+    def apply(self, operations: Sequence[Operation], now: float, *, looks_at_leases: bool) -> list[Outcome]:
         """The whole batch; the caller holds a transaction that excludes all others.
 
         Parameters
         ----------
         now : on the clock of the leases
-        wall : Unix seconds, for tidying up alone
         """
         book = Book()
-        ended = self._ended(now) if looks_at_leases else []
-        ids = dict.fromkeys([*ended, *(operation.id for operation in operations)])
-        for hold_id, hold in self._holds(ids):
+        expired = self._expired(now) if looks_at_leases else []
+        settled = [operation.id for operation in operations if isinstance(operation, Settle)]
+        for hold_id, hold in self._holds(dict.fromkeys([*expired, *settled])):
             book.holds[hold_id] = hold
         self._load_uses(book, operations)
-        for hold_id in ended:
+        for hold_id in expired:
             book.expire(hold_id)
         outcomes = [book.apply(operation, now) for operation in operations]
-        self._save(book, wall)
+        self._save(book)
         if looks_at_leases:
-            self._tidy(book, wall)
+            self._tidy(book, now)
         return outcomes
 
     def uses(self) -> dict[tuple[str, int], Use]:
@@ -120,21 +111,21 @@ class Rows:
         found = self._some("DELETE FROM budgets WHERE name = ? RETURNING name", (name,))
         return bool(list(found))
 
-    def _ended(self, now: float) -> list[str]:
+    def _expired(self, now: float) -> list[str]:
         found = self._some(
-            "SELECT id FROM budget_holds WHERE state = 0 AND (expires_at < ? OR boot <> ?)", (now, self._boot)
+            "SELECT id FROM budget_holds WHERE is_expired = 0 AND (expires_at < ? OR boot <> ?)",
+            (now, self._boot),
         )
         return [row[0] for row in found]
 
     def _holds(self, ids: Iterable[str]) -> Iterator[tuple[str, Hold]]:
         for some in _parts(ids):
             found = self._some(
-                f"SELECT id, claims, expires_at, state, used FROM budget_holds WHERE id IN ({_marks(some)})",
+                f"SELECT id, claims, expires_at, is_expired FROM budget_holds WHERE id IN ({_marks(some)})",
                 some,
             )
-            for hold_id, claims, expires_at, state, used in found:
-                amounts = () if used is None else _amounts.decode(used)
-                yield hold_id, Hold(_claims.decode(claims), expires_at, state, amounts)
+            for hold_id, claims, expires_at, is_expired in found:
+                yield hold_id, Hold(_claims.decode(claims), expires_at, bool(is_expired))
 
     def _load_uses(self, book: Book, operations: Sequence[Operation]) -> None:
         """Per span of time, one statement for all accounts."""
@@ -156,7 +147,7 @@ class Rows:
                 for account, period, *amounts in found:
                     book.put(account, period, Use(*amounts))
 
-    def _save(self, book: Book, wall: float) -> None:
+    def _save(self, book: Book) -> None:
         if book.changed:
             self._many(
                 "INSERT INTO budget_use (account, period, spent, reserved, lost) VALUES (?, ?, ?, ?, ?) "
@@ -168,31 +159,28 @@ class Rows:
                     for use in (book.uses[key],)
                 ],
             )
-        fresh = [(hold_id, book.holds[hold_id]) for hold_id in book.fresh]
-        if fresh:
+        if book.fresh:
             self._many(
-                "INSERT INTO budget_holds (id, claims, boot, expires_at, state, used, ended_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO budget_holds (id, claims, boot, expires_at, is_expired) VALUES (?, ?, ?, ?, 0)",
                 [
-                    (hold_id, _encode(hold.claims), self._boot, hold.expires_at, *_end(hold, wall))
-                    for hold_id, hold in fresh
+                    (hold_id, _encode(hold.claims), self._boot, hold.expires_at)
+                    for hold_id in book.fresh
+                    for hold in (book.holds[hold_id],)
                 ],
             )
-        ended = [(*_end(book.holds[hold_id], wall), hold_id) for hold_id in book.touched - book.fresh]
-        if ended:
-            self._many("UPDATE budget_holds SET state = ?, used = ?, ended_at = ? WHERE id = ?", ended)
-
-    def _tidy(self, book: Book, wall: float) -> None:
-        """Drop what can count no more: long settled reservations, parts that left a rolling window.
-
-        A day is kept beyond that, for clocks that jump.
-        """
-        list(
-            self._some(
-                "DELETE FROM budget_holds WHERE id IN "
-                "(SELECT id FROM budget_holds WHERE state <> 0 AND ended_at < ? LIMIT ?) RETURNING 1",
-                (wall - _KEEP_S, _PURGED),
+        if book.ended:
+            self._many("DELETE FROM budget_holds WHERE id = ?", [(hold_id,) for hold_id in book.ended])
+        if book.expired:
+            self._many(
+                "UPDATE budget_holds SET is_expired = 1 WHERE id = ?",
+                [(hold_id,) for hold_id in book.expired],
             )
+
+    def _tidy(self, book: Book, now: float) -> None:
+        """Drop what can count no more: leases that ended long ago, parts that left a rolling window."""
+        self._many(
+            "DELETE FROM budget_holds WHERE is_expired = 1 AND (expires_at < ? OR boot <> ?)",
+            [(now - _KEEP_S, self._boot)],
         )
         claims = (claim for hold in book.holds.values() for claim in hold.claims if claim.lasts_s)
         oldest = {claim.account: claim.period - claim.lasts_s - int(_KEEP_S) for claim in claims}
@@ -204,13 +192,6 @@ class Rows:
 
     def _many(self, statement: str, rows: Sequence[Row]) -> None:
         self._execute_many(statement.replace("?", self._mark), rows)
-
-
-def _end(hold: Hold, wall: float) -> tuple[int, bytes | None, float | None]:
-    """State, amounts and time, as they are kept."""
-    if hold.state == OPEN:
-        return OPEN, None, None
-    return hold.state, _encode(hold.used), wall
 
 
 def _parts(values: Iterable[T]) -> Iterator[tuple[T, ...]]:

@@ -36,7 +36,7 @@ class SqliteLedger:
         def work(connection: sqlite3.Connection) -> list[Outcome]:
             now = _now()
             looks = now - self._looked_at >= _LOOK_S
-            outcomes = self._rows(connection).apply(operations, now, time.time(), looks_at_leases=looks)
+            outcomes = self._rows(connection).apply(operations, now, looks_at_leases=looks)
             self._looked_at = now if looks else self._looked_at
             return outcomes
 

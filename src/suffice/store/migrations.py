@@ -108,7 +108,7 @@ def m004_losses(connection: sqlite3.Connection) -> None:
 def m005_budgets(connection: sqlite3.Connection) -> None:
     """The ledger: use by account and period, reservations, and budgets that were set at run time."""
     for statement in TABLES:
-        connection.execute(statement.format(bytes="BLOB"))
+        connection.execute(statement.format(bytes="BLOB", tail=" WITHOUT ROWID"))
 
 
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (

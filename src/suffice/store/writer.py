@@ -209,7 +209,8 @@ class Writer:
         try:
             self._sink.begin(durable=any(durable for _, durable, _ in operations))
             n_new = self._sink.insert(self._values) if self._values else 0
-            self._sink.settle(settled, lost)
+            if self._rows.n or lost:
+                self._sink.settle(settled, lost)
             for operation, _, future in operations:
                 results.append(self._perform(operation, future))
             self._sink.commit()

@@ -18,6 +18,7 @@ import yaml
 
 from commands import Commands, FakeProvider
 from suffice import plans, policies, providers, routers, starter
+from suffice.budgets import Budget
 from suffice.cli import COMMANDS
 from suffice.config import (
     ConfidenceConfig,
@@ -45,6 +46,7 @@ SECTIONS = {
     "`gateway`": GatewayConfig,
     "`sticky`": StickyConfig,
     "`confidence`": ConfidenceConfig,
+    "`budgets`": Budget,
 }
 IN_WORDS = {
     "the name",

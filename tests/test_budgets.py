@@ -525,6 +525,19 @@ def test_a_key_is_known_with_its_budget_from_its_first_request_on() -> None:
     assert run(work) == {"(key)"}, "names that are set at run time are no labels"
 
 
+def test_a_ledger_that_cannot_be_read_refuses_new_keys_where_it_is_strict() -> None:
+    class Mute(MemoryLedger):
+        async def budgets(self) -> Any:
+            raise StoreError("mute")
+
+    async def purse(is_strict: bool) -> Any:
+        return await Guard(Mute(), is_strict=is_strict).purse(Caller(key_id="new"), Query(text="x"), {})
+
+    assert asyncio.run(purse(False)) is None
+    with pytest.raises(StoreError, match="no call is made"):
+        asyncio.run(purse(True))
+
+
 def test_without_budgets_models_are_asked_as_they_are() -> None:
     small = model()
     engine = guarded(small, budgets=[])

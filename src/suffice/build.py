@@ -109,7 +109,7 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         http=http,
         shadows=shadows,
         confidence=confidence,
-        guard=Guard(open_ledger(config.ledger, store), config.budgets),
+        guard=Guard(open_ledger(config.ledger, store), config.budgets, is_strict=config.ledger is not None),
     )
 
 

@@ -50,11 +50,12 @@ class BudgetEvents(msgspec.Struct):
 class Guard:
     """The budgets of one engine."""
 
-    def __init__(self, ledger: Ledger, configured: Sequence[Budget] = ()) -> None:
+    def __init__(self, ledger: Ledger, configured: Sequence[Budget] = (), *, is_strict: bool = False) -> None:
         """
         Parameters
         ----------
         configured : budgets that always hold; others may be set in the ledger
+        is_strict : refuse requests of which is not known whether such a budget holds for them
 
         Raises
         ------
@@ -62,6 +63,7 @@ class Guard:
             If a budget's name is given twice.
         """
         self.desk = Desk(ledger)
+        self._is_strict = is_strict
         self._configured = {budget.name: budget for budget in configured}
         if len(self._configured) < len(configured):
             raise ConfigError("two budgets have the same name; each needs its own", key="budgets")
@@ -71,19 +73,28 @@ class Guard:
         """By configured budget; those set at run time together, by what they are per."""
         self._known_keys: set[str | None] = set()
         self._looked_at = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[bool] | None = None
         self._standing: dict[str, tuple[int, int]] = {}
         """By account: the period and the use that were last seen."""
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
 
     async def purse(self, caller: Caller, query: Query, models: Mapping[str, Model]) -> Purse | None:
-        """For one request; None where it falls under no budget."""
+        """For one request; None where it falls under no budget.
+
+        Raises
+        ------
+        StoreError
+            If the ledger cannot be asked and the guard is strict.
+        """
         if caller.key_id not in self._known_keys:  # its budgets were set before it was given away
-            await self.look()
+            has_looked = await self.look()
+            if not has_looked and self._is_strict:
+                raise StoreError("the ledger does not say which budgets hold; no call is made")
             if len(self._known_keys) >= _REMEMBERED:
                 self._known_keys.clear()
-            self._known_keys.add(caller.key_id)
+            if has_looked:
+                self._known_keys.add(caller.key_id)
         elif time.monotonic() - self._looked_at > LOOK_S and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self.look())
         if not self._index:
@@ -124,15 +135,16 @@ class Guard:
     def new_id(self) -> str:
         return f"{self._prefix}-{next(self._numbers)}"
 
-    async def look(self) -> None:
-        """See which budgets were set at run time."""
+    async def look(self) -> bool:
+        """See which budgets were set at run time; False where the ledger cannot be asked."""
         try:
-            found = await self.desk.ledger.budgets()
-            self._use(found)
-            self._looked_at = time.monotonic()
+            self._use(await self.desk.ledger.budgets())
+            return True
         except StoreError as error:
             _log.warning("budgets that were set at run time could not be read: %s", error)
+            return False
         finally:
+            self._looked_at = time.monotonic()
             self._looking = None
 
     async def close(self) -> None:

@@ -12,6 +12,8 @@ from suffice.errors import StoreError
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 512
+_RELEASES: Final = 10_000
+"""So many wait for a ledger that does not answer; what more would be given back ends with its lease."""
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 2.0
 
@@ -110,6 +112,6 @@ class Desk:
         for operation, future in batch:
             if future is not None and not future.done():
                 future.set_exception(error)
-            if isinstance(operation, Settle):
+            if isinstance(operation, Settle) and (operation.used or len(self._queue) < _RELEASES):
                 left.append((operation, None))
         self._queue.extendleft(reversed(left))

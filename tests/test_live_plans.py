@@ -7,11 +7,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -339,6 +341,8 @@ pipelines:
   decompose: {plan: {name: decompose, decomposer: large, aggregator: large}}
   router_r1: {plan: {name: router_r1, policy: large, models: [small]}}
   speculative: {plan: {name: speculative, draft: small, verifier: large}}
+  cached: {plan: {name: cascade, path: cascade/, verification: {k: 2}, cache: {ttl_s: 60}}}
+  concatenate: {plan: {name: concatenate, size: 2, wait_s: 5}}
 """,
     )
     yield running
@@ -410,6 +414,67 @@ def test_a_model_that_is_down_in_the_middle(gateway: Running, provider: Provider
     code, headers, body = gateway.ask("/v1/chat/completions", {**CHAT, "model": "auto:cascade"})
     assert (code, headers["x-suffice-model"]) == (200, "small")
     assert body["choices"][0]["message"]["content"] == "small says"
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_was_asked_before_costs_nothing(gateway: Running, provider: Provider, is_stream: bool) -> None:
+    provider.plays(speaks("small says", lambda: "Decision: Correct"), model="small")
+    messages = [{"role": "user", "content": f"cached, {'streamed' if is_stream else 'whole'}?"}]
+    wish: dict[str, Any] = {"messages": messages, "model": "auto:cached", "stream": is_stream}
+    found = []
+    for _ in range(2):
+        with gateway.client() as client:
+            raw = client.chat.completions.with_raw_response.create(**wish)
+            parts = list(raw.parse()) if is_stream else [raw.parse()]
+        choices = [part.choices[0] for part in parts if part.choices]
+        texts = [choice.delta.content if is_stream else choice.message.content for choice in choices]
+        headers = raw.headers
+        found.append((headers["x-suffice-cache"], float(headers["x-suffice-cost-usd"]) > 0,
+                      len(stored(gateway, headers["x-suffice-id"]).attempts),
+                      "".join(text or "" for text in texts).replace(" ", "")))  # fmt: skip
+    assert found == [("off", True, 3, "smallsays"), ("hit", False, 0, "smallsays")]
+
+
+def test_two_questions_share_a_call(gateway: Running, provider: Provider) -> None:
+    for model in ("small", "large"):
+        provider.plays(speaks('["four", "six"]'), model=model)
+    n_before = len(provider.upstream.requests)
+
+    def ask(text: str) -> tuple[str | None, str]:
+        with gateway.client() as client:
+            messages: Any = [{"role": "user", "content": text}]
+            raw = client.chat.completions.with_raw_response.create(
+                model="auto:concatenate", messages=messages
+            )
+            return raw.parse().choices[0].message.content, raw.headers["x-suffice-cost-usd"]
+
+    with ThreadPoolExecutor(2) as pool:
+        (first, part), (second, rest) = pool.map(ask, ("2 + 2?", "3 + 3?"))
+    assert {first, second} == {"four", "six"}
+    assert float(part) + float(rest) == pytest.approx((7 * 2.5 + 5 * 10) / 1e6)
+    assert len(provider.upstream.requests) - n_before == 1
+
+
+def test_a_budget_with_room_for_the_first_alone(provider: Provider, tmp_path: Path) -> None:
+    """Small costs 0.0000027 USD, large may take 0.01: the budget refuses it, and small's answer is given."""
+    save_cascade(tmp_path)
+    provider.plays(speaks("small says", lambda: "Decision: Incorrect"), model="small")
+    n_large = sum(request.json["model"] == "large" for request in provider.upstream.requests)
+    plan = "plan: {name: cascade, path: cascade/, verification: {k: 2}}\n"
+    budget = "budgets: [{name: one, per: request, usd: 0.001, max_tokens: 500, wait_s: 0}]\n"
+    running = Running(tmp_path, provider, plan + budget)
+    try:
+        wish = {**CHAT, "model": "auto"}
+        code, headers, body = running.ask("/v1/chat/completions", wish)
+        assert (code, headers["x-suffice-model"]) == (200, "small")
+        assert body["choices"][0]["message"]["content"] == "small says"
+        record = stored(running, headers["x-suffice-id"])
+        assert [attempt.role for attempt in record.attempts] == ["", "verify", "verify", ""]
+        assert "BudgetExceeded" in (record.attempts[-1].error or "")
+        assert record.cost_usd == sum(attempt.cost_usd or 0 for attempt in record.attempts)
+        assert sum(request.json["model"] == "large" for request in provider.upstream.requests) == n_large
+    finally:
+        running.close()
 
 
 def test_a_vote_and_a_mixture(gateway: Running, provider: Provider) -> None:
@@ -528,6 +593,21 @@ def test_a_client_that_leaves_cancels_every_call_within_a_second(
     client.close()
     assert len(provider.upstream.requests) - n_asked == n_calls
     assert provider.hangups(n_gone + n_calls, within_s=1)
+
+
+def test_a_client_that_leaves_cancels_the_verdicts(gateway: Running, provider: Provider) -> None:
+    """What runs for a reading is a child too."""
+
+    async def play(request: Received, writer: Any) -> None:
+        is_check = str(request.json["messages"][-1]["content"]).rstrip().endswith("Check:")
+        await (stall() if is_check else speaks("small says"))(request, writer)
+
+    provider.plays(play, model="small")
+    n_asked, n_gone = len(provider.upstream.requests), provider.upstream.n_hangups
+    with gateway.client().with_options(timeout=1.0) as client, pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(**{**CHAT, "model": "auto:cascade"})
+    assert provider.hangups(n_gone + 4, within_s=1)
+    assert len(provider.upstream.requests) - n_asked == 5
 
 
 PANEL_PLANS = (

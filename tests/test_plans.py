@@ -660,6 +660,17 @@ def test_the_best_valid_json_is_kept() -> None:
     assert '1. {"ok": 1}' in models[3].asked[0][0].messages[0]["content"]
 
 
+def test_a_vote_counts_fitting_json_alone() -> None:
+    """Most draws agree on JSON of the wrong shape; of those that fit, most decide."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    wish = Options(fields={"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}})
+    said = ['{"n": "3"}', '{"n": "3"}', '{"n": "3"}', '{"n": 4}', '{"n": 4}', '{"n": 5}']
+    draws = Talker("a", lambda query, options: said[options.fields["seed"] - 1])
+    done = do(BestOf(6), [draws], options=wish)
+    assert done.given.content == '{"n": 4}'
+    assert done.notes.startswith("2 of "), "the wrong ones have no vote"
+
+
 NODE = {"properties": {"a": {"$ref": "#/$defs/node"}}, "type": "object"}
 TREE = {"$ref": "#/$defs/node", "$defs": {"node": NODE}}
 

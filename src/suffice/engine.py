@@ -267,6 +267,7 @@ class Engine:
             models=self.models if purse is None else purse.models,
             ranking=decision.ranking,
             options=request.options,
+            caller=request.caller,
             is_stream=request.is_stream,
             timeout_s=min(request.options.timeout_s or self._timeout_s, self._timeout_s),
             retries=self._retries,
@@ -617,6 +618,11 @@ class Streaming:
         if not self._is_done and self._run.recorded is None:
             self._run.finished()
         self._is_done = self._first is None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the answer was given before, and nobody was asked."""
+        return self._run.answer is not None and not self._run.attempts
 
     @property
     def said(self) -> tuple[tuple[str, str], ...]:

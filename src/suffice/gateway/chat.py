@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,7 +24,10 @@ _STREAM_HEADERS: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_CACHE_OFF: Final[Header] = (b"x-suffice-cache", b"off")
+_CACHE: Final[Mapping[bool, Header]] = {
+    False: (b"x-suffice-cache", b"off"),
+    True: (b"x-suffice-cache", b"hit"),
+}
 _DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -54,7 +57,9 @@ async def decide(gateway: Gateway, call: Call) -> None:
 async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
     streaming = await gateway.engine.open(request)
     try:
-        known = _early_headers(streaming.record_id, streaming.candidate, streaming.decision)
+        known = _early_headers(
+            streaming.record_id, streaming.candidate, streaming.decision, streaming.is_known
+        )
         if streaming.said:
             known += _said(streaming.said)
         if streaming.cost_usd is not None:
@@ -87,20 +92,22 @@ def _event(chunk: Chunk) -> bytes:
     return b"data: %b\n\n" % data if data else b""
 
 
-def _early_headers(record_id: str, candidate: str, decision: Decision) -> list[Header]:
-    """What is known when an answer begins."""
+def _early_headers(record_id: str, candidate: str, decision: Decision, is_known: bool) -> list[Header]:
+    """What is known when an answer begins; `is_known`: it was given before, and nobody was asked."""
     return [
         (b"x-suffice-id", record_id.encode()),
         (b"x-suffice-model", _model(candidate)),
         (b"x-suffice-plan", decision.plan.encode()),
-        _CACHE_OFF,
+        _CACHE[is_known],
         (b"x-suffice-decision-ms", b"%.3f" % (decision.decision_s * 1000)),
     ]
 
 
 def _headers(record: Record) -> list[Header]:
     """What is known at its end."""
-    headers = _early_headers(record.id, record.candidate or record.decision.candidate, record.decision)
+    headers = _early_headers(
+        record.id, record.candidate or record.decision.candidate, record.decision, not record.attempts
+    )
     headers.append(JSON_TYPE)
     if record.cost_usd is not None:
         headers.append((b"x-suffice-cost-usd", f"{record.cost_usd:f}".encode()))

@@ -21,6 +21,7 @@ registry = Registry(
         "decompose": "suffice.plans.decompose:Decompose",
         "router_r1": "suffice.plans.router_r1:RouterR1",
         "speculative": "suffice.plans.speculative:Speculative",
+        "concatenate": "suffice.plans.concatenate:Concatenate",
     },
 )
 

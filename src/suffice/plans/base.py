@@ -14,7 +14,7 @@ import msgspec
 
 from suffice.errors import ConfigError
 from suffice.protocols import Embedder, Estimate, Model
-from suffice.types import Answer, Attempt, Candidate, Chunk, Decision, Options, Query
+from suffice.types import Answer, Attempt, Caller, Candidate, Chunk, Decision, Options, Query
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -37,6 +37,8 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Sequence[str]
     """Candidates, best first."""
     options: Options
+    caller: Caller = Caller()
+    """On whose behalf: nothing that one tenant sent or got may reach another."""
     is_stream: bool = False
     timeout_s: float = 300.0
     retries: int = 1

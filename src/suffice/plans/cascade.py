@@ -8,10 +8,11 @@ never accepted while somebody else can be asked: first whom the rule names, then
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -21,12 +22,15 @@ from suffice.cascades import Seen
 from suffice.errors import AllAttemptsFailed, ConfigError, ProviderRejected, ProviderTimeout
 from suffice.plans.asking import Reply, ask, one_answer_only, predicted_usd
 from suffice.plans.base import Event, Note, PlanContext, check_names
+from suffice.plans.completions import CacheSettings, Completions
+from suffice.plans.composed import composed
+from suffice.plans.examples import adapted
 from suffice.plans.probes.verification import FREE, GROUNDED, Verification
 from suffice.plans.readings import Readings, VerificationSettings, probes_of
 from suffice.plans.spent import Spent
 from suffice.plans.usable import calls_tools, fault
 from suffice.protocols import Embedder, Estimate
-from suffice.types import Attempt, Candidate, Decision, FloatArray, Query
+from suffice.types import Answer, Attempt, Candidate, Decision, FloatArray, Query, Usage
 
 
 class CascadePlan:
@@ -41,6 +45,8 @@ class CascadePlan:
         temperature: float = 0.8,
         answers: str = "",
         verification: dict[str, Any] | None = None,
+        examples: dict[str, int] | None = None,
+        cache: dict[str, Any] | None = None,
     ) -> None:
         """
         Parameters
@@ -49,22 +55,26 @@ class CascadePlan:
         n_samples, temperature : of signals that draw further answers
         answers : which part of an answer counts when two are compared: number, choice, or empty for all
         verification : `k`, `temperature`, `max_tokens`, and files with prompts: `grounded`, `free`
+        examples : by candidate, how many of a prompt's solved examples it is shown (`suffice.plans.examples`)
+        cache : `entries`, `ttl_s`: accepted answers are given again where the same is asked; None keeps none
 
         Raises
         ------
         ConfigError
-            If something else stands under `verification`.
+            If something else stands under `verification`, `examples` or `cache`.
         """
         self.path, self.n_samples, self.temperature, self.answers = path, n_samples, temperature, answers
-        try:
-            self.verification = msgspec.convert(verification or {}, VerificationSettings, strict=True)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"plan 'cascade': verification is wrong: {error}") from None
+        self.verification = _read(verification or {}, VerificationSettings, "verification")
+        self.examples = _read(examples or {}, dict[str, Annotated[int, msgspec.Meta(ge=0)]], "examples")
+        self._cache = None if cache is None else Completions(_read(cache, CacheSettings, "cache"))
+        self.embedder: Embedder | None = None
+        """Tells which examples are near."""
 
     def prepare(self, *, path: Callable[[str], Path], embedder: Embedder, panel: Sequence[Candidate]) -> None:
         """Load the rule; raises where its models are not in the panel, or a signal cannot be read live."""
         self.use(cascades.load_cascade(path(self.path), embedder=embedder), path)
-        check_names(self.name, self.rule.arms, panel)
+        check_names(self.name, [*self.rule.arms, *self.examples], panel)
+        self.embedder = embedder
 
     def use(self, rule: cascades.Cascade, path: Callable[[str], Path] = Path) -> CascadePlan:
         """Drive this rule."""
@@ -93,7 +103,13 @@ class CascadePlan:
             When several answers were wanted.
         """
         one_answer_only(self.name, context.options)
-        course = _Course(self.rule, self._readings, query, context)
+        key = None if self._cache is None else self._cache.key(query, context)
+        known = None if self._cache is None or key is None else self._cache.get(key)
+        if known is not None:
+            for event in _again(known, context):
+                yield event
+            return
+        course = _Course(self.rule, self._readings, query, context, self._shown)
         async for event in course.follow():
             yield event
         if course.chosen is None:
@@ -102,17 +118,31 @@ class CascadePlan:
         for note in course.notes:
             yield Note(note)
         answer, chunks = course.spent.settled(course.best())
+        if self._cache is not None and key is not None and course.chosen is not None:
+            self._cache.put(key, answer)
         yield answer
         for chunk in chunks:
             yield chunk
+
+    def _shown(self, query: Query, name: str) -> Query:
+        """The query as that candidate is shown it."""
+        if name not in self.examples or self.embedder is None:
+            return query
+        return adapted(query, self.examples[name], self.embedder)
 
 
 class _Course:
     """One query's way through a cascade."""
 
     def __init__(
-        self, rule: cascades.Cascade, readings: Readings, query: Query, context: PlanContext
+        self,
+        rule: cascades.Cascade,
+        readings: Readings,
+        query: Query,
+        context: PlanContext,
+        shown: Callable[[Query, str], Query],
     ) -> None:
+        self._shown = shown
         self._rule, self._readings, self._query = rule, readings, query
         models = readings.asking(context.models)
         self._context = msgspec.structs.replace(context, models=models)
@@ -198,7 +228,7 @@ class _Course:
 
     async def _ask(self, name: str) -> Reply:
         self._asked.add(name)
-        return await ask(self._query, self._context, (name,), self._deadline)
+        return await ask(self._shown(self._query, name), self._context, (name,), self._deadline)
 
     def _kept(self, name: str, reply: Reply) -> bool:
         """Whether the reply is usable; it is counted and kept either way."""
@@ -246,6 +276,25 @@ def _row(decision: Decision | None, arms: Sequence[str], field: str) -> FloatArr
     values = () if decision is None else getattr(decision, field)
     found = [None if decision is None else decision.of(values, arm) for arm in arms]
     return np.array([np.nan if value is None else value for value in found])
+
+
+def _again(known: Answer, context: PlanContext) -> Iterator[Event]:
+    """An answer that was given before: it takes no call, and costs nothing."""
+    free = Usage(prompt_tokens=0, completion_tokens=0)
+    given = msgspec.structs.replace(known, usage=free, cost_usd=Decimal(0), latency_s=0.0)
+    reply = composed(known.content, given, context)
+    assert reply.answer is not None
+    yield Note("the same was asked before: from the cache")
+    yield reply.answer
+    yield from reply.chunks
+
+
+def _read(given: Any, kind: Any, name: str) -> Any:
+    """A part of the configuration."""
+    try:
+        return msgspec.convert(given, kind, strict=True)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"plan 'cascade': {name} is wrong: {error}") from None
 
 
 def _verification(settings: VerificationSettings, path: Callable[[str], Path]) -> Verification:

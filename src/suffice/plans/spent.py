@@ -76,7 +76,7 @@ class Spent:
             cost_usd=self.cost_usd,
             latency_s=took,
             first_token_s=took if reply.chunks else answer.first_token_s,
-            body=_with_usage(answer.body, usage) if is_more and answer.body is not None else answer.body,
+            body=with_usage(answer.body, usage) if is_more and answer.body is not None else answer.body,
         )
         return whole, [shown(chunk, usage) if is_more else chunk for chunk in reply.chunks]
 
@@ -108,10 +108,10 @@ def shown(chunk: Chunk, usage: Usage) -> Chunk:
     """The chunk with these sums, where it carries usage for the client."""
     if chunk.usage is None or not chunk.data:
         return chunk
-    return msgspec.structs.replace(chunk, usage=usage, data=_with_usage(chunk.data, usage))
+    return msgspec.structs.replace(chunk, usage=usage, data=with_usage(chunk.data, usage))
 
 
-def _with_usage(data: bytes, usage: Usage) -> bytes:
+def with_usage(data: bytes, usage: Usage) -> bytes:
     """The same JSON object with that usage; as it is where a sum is unknown or it carries none."""
     if usage.total_tokens is None:
         return data

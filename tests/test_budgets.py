@@ -538,6 +538,24 @@ def test_a_ledger_that_cannot_be_read_refuses_new_keys_where_it_is_strict() -> N
         asyncio.run(purse(True))
 
 
+def test_many_requests_of_a_new_key_look_once_or_twice() -> None:
+    class Slow(MemoryLedger):
+        n_looks = 0
+
+        async def budgets(self) -> Any:
+            self.n_looks += 1
+            await asyncio.sleep(0.01)
+            return await super().budgets()
+
+    async def work() -> int:
+        guard = Guard(ledger := Slow())
+        await asyncio.gather(*(guard.purse(Caller(key_id="new"), Query(text="x"), {}) for _ in range(50)))
+        await guard.close()
+        return ledger.n_looks
+
+    assert run(work) <= 2
+
+
 def test_without_budgets_models_are_asked_as_they_are() -> None:
     small = model()
     engine = guarded(small, budgets=[])

@@ -237,7 +237,7 @@ class Engine:
     async def _start(self, request: Request) -> _Run:
         is_named = request.model in self._passes
         guard, purse = self.guard, None
-        if guard is not None:
+        if guard is not None and not guard.is_idle(request.caller.key_id):
             purse = await guard.purse(request.caller, request.query, self.models)
             spent = None if purse is None or is_named else guard.degrading(request.caller, request.query.user)
             if spent is not None:

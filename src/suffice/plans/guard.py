@@ -73,11 +73,19 @@ class Guard:
         """By configured budget; those set at run time together, by what they are per."""
         self._known_keys: set[str | None] = set()
         self._looked_at = float("-inf")
+        self._is_known = False
+        self._lock = asyncio.Lock()
         self._looking: asyncio.Task[bool] | None = None
         self._standing: dict[str, tuple[int, int]] = {}
         """By account: the period and the use that were last seen."""
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
+
+    def is_idle(self, key_id: str | None) -> bool:
+        """Whether there is nothing to do: no budget at all, as was seen a moment ago."""
+        if self._index or key_id not in self._known_keys:
+            return False
+        return time.monotonic() - self._looked_at < LOOK_S
 
     async def purse(self, caller: Caller, query: Query, models: Mapping[str, Model]) -> Purse | None:
         """For one request; None where it falls under no budget.
@@ -97,6 +105,7 @@ class Guard:
                 self._known_keys.add(caller.key_id)
         elif time.monotonic() - self._looked_at > LOOK_S and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self.look())
+            self._looking.add_done_callback(self._has_looked)
         if not self._index:
             return None
         held = self._held(caller, query.user)
@@ -136,16 +145,26 @@ class Guard:
         return f"{self._prefix}-{next(self._numbers)}"
 
     async def look(self) -> bool:
-        """See which budgets were set at run time; False where the ledger cannot be asked."""
-        try:
-            self._use(await self.desk.ledger.budgets())
-            return True
-        except StoreError as error:
-            _log.warning("budgets that were set at run time could not be read: %s", error)
-            return False
-        finally:
-            self._looked_at = time.monotonic()
-            self._looking = None
+        """See which budgets were set at run time; False where the ledger cannot be asked.
+
+        Many may ask at once, of whom one looks; what was seen before one came is not enough.
+        """
+        came = time.monotonic()
+        async with self._lock:
+            if self._looked_at < came:
+                self._looked_at = time.monotonic()
+                try:
+                    self._use(await self.desk.ledger.budgets())
+                    self._is_known = True
+                except StoreError as error:
+                    self._is_known = False
+                    _log.warning("budgets that were set at run time could not be read: %s", error)
+            return self._is_known
+
+    def _has_looked(self, task: asyncio.Task[bool]) -> None:
+        self._looking = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("budgets that were set at run time could not be read: %r", error)
 
     async def close(self) -> None:
         """Book what waits."""

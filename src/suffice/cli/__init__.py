@@ -32,6 +32,7 @@ COMMANDS = (
     "calibrate",
     "guarantee",
     "cascade",
+    "gate",
     "data",
     "confidence",
     "feedback",

@@ -1,16 +1,18 @@
 """Cascade routing and FrugalGPT against brute force, closed forms, and the slow honest loop."""
 
 import itertools
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from suffice import cascades
+from suffice import cascades, routers
 from suffice.cascades import Recorded, Seen, play
 from suffice.cascades.answers import answer_key
 from suffice.cascades.beliefs import Beliefs
-from suffice.cascades.frugalgpt import Chain, FrugalGPT, Wish, best_chains, played
+from suffice.cascades.frugalgpt import Chain, FrugalGPT, TextScorer, Wish, best_chains, played
 from suffice.cascades.lookahead import Lookahead, slope_place
 from suffice.cascades.pricing import for_budget, lot_of
 from suffice.cascades.routing import CascadeRouting
@@ -18,7 +20,8 @@ from suffice.cascades.supermodels import CLASSES, ErrorModel, cells_below, expec
 from suffice.embedders.hashed import HashedNgrams
 from suffice.errors import ArtefactError, ConfigError, DataError
 from suffice.outcomes import Outcomes
-from suffice.types import FloatArray, Query
+from suffice.plans.cascade import CascadePlan
+from suffice.types import Candidate, FloatArray, Query
 
 ARMS = ("tiny", "small", "medium", "large")
 
@@ -375,3 +378,55 @@ def test_bad_input(fitted: CascadeRouting, tmp_path: Path) -> None:
 
 def test_chain_is_a_value() -> None:
     assert Chain((0,), (), 0.5, 1.0) == Chain((0,), (), 0.5, 1.0)
+
+
+# --- an encoder as the scorer
+
+
+def said_surely(n: int = 60) -> Outcomes:
+    """Right where the answer sounds sure; b costs ten times as much and is always sure."""
+    rng = np.random.default_rng(0)
+    right = np.column_stack([rng.random(n) < 0.5, np.ones(n, dtype=bool)])
+    texts = np.where(right, "certainly this follows by proof", "perhaps, I am not sure at all").astype(object)
+    return Outcomes.from_arrays(
+        [f"query {i}" for i in range(n)], ("a", "b"), right * 1.0, cost_usd=np.tile([1.0, 10.0], (n, 1)),
+        responses=texts,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ridge",
+        pytest.param(
+            "bert",
+            marks=pytest.mark.skipif(
+                not all(map(find_spec, ("torch", "transformers"))), reason="pip install 'suffice[torch]'"
+            ),
+        ),
+    ],
+)
+def test_a_router_reads_answers(name: str, tmp_path: Path) -> None:
+    tiny: dict[str, Any] = {"encoder": "tiny", "epochs": 6.0, "learning_rate": 3e-3, "max_length": 32}
+    params = tiny if name == "bert" else {}
+    recorded = Recorded.of(said_surely())
+    cascade = FrugalGPT(reader=routers.create(name, **params)).fit(recorded, value_usd=30.0)
+    assert cascade.chain_.arms == (0, 1)
+    assert isinstance(cascade.scorer_, TextScorer)
+    sure, unsure = (
+        cascade.scorer_.score("query new", 0, text)
+        for text in ("certainly this follows by proof", "perhaps, I am not sure at all")
+    )
+    assert sure > 0.8
+    assert unsure < 0.3
+    assert cascade.scorer_.score("query new", 0, " ") == 0
+    cascade.save(tmp_path)
+    reader = routers.load(tmp_path / "reader")
+    again = cascades.load_cascade(tmp_path, reader=reader)
+    np.testing.assert_allclose(play(again, recorded).quality, cascade.sweep(recorded).quality)
+    with pytest.raises(ArtefactError, match="reader"):
+        cascades.load_cascade(tmp_path)
+    plan = CascadePlan(".")
+    panel = [Candidate(name=arm, provider="fake", model=arm) for arm in "ab"]
+    plan.prepare(path=lambda _: tmp_path, embedder=HashedNgrams(), panel=panel)
+    assert plan.rule.arms == ("a", "b")

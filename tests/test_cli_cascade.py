@@ -123,3 +123,17 @@ def test_areas_and_report_count_what_was_paid(files: tuple[Path, Path]) -> None:
     found = report(cascade, recorded, None, None)
     asked = found.cost_usd_per_1k / 1000
     assert recorded.cost_usd.mean(axis=0).min() <= asked <= recorded.cost_usd.sum(axis=1).max()
+
+
+def test_a_router_may_read_the_answers(files: tuple[Path, Path], tmp_path: Path) -> None:
+    fit, test = files
+    out = tmp_path / "cascade"
+    asked = ("--value-usd", 0.05, "--reader", "ridge", "--out", out, "--data", fit)
+    code, _, said = run("cascade", "fit", "--method", "automix", *asked)
+    assert (code, "no reader" in said) == (2, True)
+    code, _, said = run("cascade", "fit", "--method", "frugalgpt", *asked)
+    assert code == 0, said
+    assert (out / "reader").is_dir()
+    code, printed, said = run("cascade", "evaluate", "--data", test, "--cascade", out, "--json")
+    assert code == 0, said
+    assert json.loads(printed)["cascade"] == "frugalgpt"

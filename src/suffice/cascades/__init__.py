@@ -10,7 +10,7 @@ from suffice.cascades.artefact import read_cascade, read_manifest, write_cascade
 from suffice.cascades.base import Cascade, Move, Seen, accept, ask, can_pay, last_spoken, signals_of
 from suffice.cascades.play import Played, play
 from suffice.cascades.recorded import Recorded
-from suffice.protocols import Embedder
+from suffice.protocols import Embedder, Router
 from suffice.registry import Registry
 
 __all__ = [
@@ -73,12 +73,15 @@ def create(name: str, **params: Any) -> Any:
     return registry.create(name, params)
 
 
-def load_cascade(directory: Path, *, embedder: Embedder | None = None) -> Cascade:
+def load_cascade(
+    directory: Path, *, embedder: Embedder | None = None, reader: Router | None = None
+) -> Cascade:
     """Whichever kind was saved there.
 
     Parameters
     ----------
     embedder : for kinds that read answers, the one they were fitted with
+    reader : for kinds that were fitted with one, the router in the directory's `reader/`
 
     Raises
     ------
@@ -88,6 +91,8 @@ def load_cascade(directory: Path, *, embedder: Embedder | None = None) -> Cascad
         If no kind has the name that it was saved under.
     """
     kind = registry.get(read_manifest(Path(directory)).cascade)
-    options = {"embedder": embedder} if "embedder" in inspect.signature(kind.load).parameters else {}
+    taken = inspect.signature(kind.load).parameters
+    given = {"embedder": embedder, "reader": reader}
+    options = {name: value for name, value in given.items() if name in taken}
     found: Cascade = kind.load(Path(directory), **options)
     return found

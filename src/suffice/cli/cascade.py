@@ -13,10 +13,12 @@ from suffice.cli.data import (
     EmbedderOption,
     ModelsOption,
     PricesOption,
+    SignalsOption,
     WhereOption,
     json_value,
     pairs,
     read_models,
+    read_runs,
 )
 from suffice.errors import ConfigError
 
@@ -28,11 +30,6 @@ if TYPE_CHECKING:
 _ALIASES: Final = {"automix": "automix_threshold", "threshold": "confidence"}
 _ROUTER: Final = "router"
 _cascade = typer.Typer(help="Cascades from recorded answers.", no_args_is_help=True)
-
-SignalsOption = Annotated[
-    list[str] | None,
-    typer.Option("--signal", help="COLUMN in [0, 1] (or verification, self_consistency); may be repeated."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +50,12 @@ def _fit(
         list[str] | None, typer.Option("--set", help="PARAMETER=VALUE of the method; may be repeated.")
     ] = None,
     router: Annotated[str, typer.Option(help="Whose scores cascade-routing starts from.")] = "ensemble",
+    reader: Annotated[
+        str | None, typer.Option(help="A router that scores frugalgpt's answers, such as bert.")
+    ] = None,
+    reader_settings: Annotated[
+        list[str] | None, typer.Option("--reader-set", help="PARAMETER=VALUE of it; may be repeated.")
+    ] = None,
     embedder: EmbedderOption = None,
     models: ModelsOption = None,
     prices: PricesOption = None,
@@ -72,7 +75,14 @@ def _fit(
         )
     name = _ALIASES.get(method, method.replace("-", "_"))
     vectors = embedders.create(embedder or "hashed")
-    cascade = cascades.create(name, **_params(cascades.get(name), signals, settings, vectors))
+    params = _params(cascades.get(name), signals, settings, vectors)
+    if reader is not None:
+        if "reader" not in inspect.signature(cascades.get(name)).parameters:
+            raise typer.BadParameter(f"{name} has no reader of answers", param_hint="--reader")
+        set_for_it = pairs(reader_settings, "--reader-set").items()
+        of_reader = {key: json_value(value) for key, value in set_for_it}
+        params["reader"] = routers.create(reader, embedder=vectors, **of_reader)
+    cascade = cascades.create(name, **params)
     recorded = _read(data, cascade, signals, models, prices, where)
     given: Scored | None = None
     takes_scores = "scores" in inspect.signature(cascade.fit).parameters
@@ -106,11 +116,14 @@ def _evaluate(
 ) -> None:
     """Play a fitted cascade on recorded answers: quality, cost and calls, beside the single models."""
     from suffice import cascades, embedders, routers
+    from suffice.cascades.frugalgpt.reader import READER
     from suffice.evaluation.cascading import report, scored
     from suffice.routers.trained_on import trained_on
 
     vectors = embedders.create(embedder or "hashed")
-    found = cascades.load_cascade(cascade, embedder=vectors)
+    inside = cascade / READER
+    reader = routers.load(inside, embedder=vectors) if inside.is_dir() else None
+    found = cascades.load_cascade(cascade, embedder=vectors, reader=reader)
     recorded = _read(data, found, signals, ",".join(found.arms), prices, where)
     given: Scored | None = None
     if (cascade / _ROUTER).is_dir():
@@ -137,13 +150,9 @@ def _read(
 ) -> Recorded:
     """Complete rows, with what the cascade reads."""
     from suffice.catalogue import read_prices
-    from suffice.cli.data import names_of
     from suffice.evaluation.recording import BESIDE, recorded_of
-    from suffice.outcomes import Runs
 
-    runs = Runs.read(data)
-    wanted = {name: names_of(text) for name, text in pairs(where, "--where").items()}
-    runs = runs.where(**wanted) if wanted else runs
+    runs = read_runs(data, where)
     computed = {name for name, _ in BESIDE.values()}
     names = dict.fromkeys([*(signals or ()), *cascade.signals])
     columns = [name for name in names if name in runs.columns or name not in computed]

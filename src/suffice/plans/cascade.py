@@ -17,8 +17,9 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from suffice import cascades
+from suffice import cascades, routers
 from suffice.cascades import Seen
+from suffice.cascades.frugalgpt.reader import READER
 from suffice.errors import AllAttemptsFailed, ConfigError, ProviderRejected, ProviderTimeout
 from suffice.plans.asking import Reply, ask, one_answer_only, predicted_usd
 from suffice.plans.base import Event, Note, PlanContext, check_names
@@ -72,7 +73,10 @@ class CascadePlan:
 
     def prepare(self, *, path: Callable[[str], Path], embedder: Embedder, panel: Sequence[Candidate]) -> None:
         """Load the rule; raises where its models are not in the panel, or a signal cannot be read live."""
-        self.use(cascades.load_cascade(path(self.path), embedder=embedder), path)
+        directory = path(self.path)
+        inside = directory / READER
+        reader = routers.load(inside, embedder=embedder) if inside.is_dir() else None
+        self.use(cascades.load_cascade(directory, embedder=embedder, reader=reader), path)
         check_names(self.name, [*self.rule.arms, *self.examples], panel)
         self.embedder = embedder
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from suffice.cascades.artefact import blamed, read_cascade, write_cascade
 from suffice.cascades.base import Move, Seen, accept, ask, can_pay, last_spoken
 from suffice.cascades.frugalgpt.optimiser import Chain, Wish, best_chains, played
+from suffice.cascades.frugalgpt.reader import READER, TextScorer
 from suffice.cascades.frugalgpt.scorer import AnswerScorer
 from suffice.cascades.goal import Goal
 from suffice.cascades.play import Played
 from suffice.cascades.recorded import Recorded
 from suffice.errors import ConfigError, DataError, NotFitted
-from suffice.protocols import Embedder
+from suffice.protocols import Embedder, Router
 from suffice.types import FloatArray, Query
 
 
@@ -37,7 +38,7 @@ class FrugalGPT:
     name: ClassVar[str] = "frugalgpt"
     arms: tuple[str, ...]
     signals: tuple[str, ...]
-    scorer_: AnswerScorer | None
+    scorer_: AnswerScorer | TextScorer | None
     chain_: Chain
 
     def __init__(
@@ -47,6 +48,7 @@ class FrugalGPT:
         max_length: int = 3,
         seed: int = 0,
         embedder: Embedder | None = None,
+        reader: Router | None = None,
     ) -> None:
         """
         Parameters
@@ -54,10 +56,13 @@ class FrugalGPT:
         signal : trusted in the scorer's place, which is then not learnt
         max_length : 1 to 4
         embedder : for the scorer
+        reader : in the scorer's place: a router, such as a fine-tuned encoder, trained on query and answer as
+            one text
         """
         if not 1 <= max_length <= 4:
             raise ConfigError(f"frugalgpt's max_length is {max_length}; 1 to 4 is needed")
-        self.signal, self.max_length, self.seed, self.embedder = signal, max_length, seed, embedder
+        self.signal, self.max_length, self.seed = signal, max_length, seed
+        self.embedder, self.reader = embedder, reader
         self.signals = () if signal is None else (signal,)
         self.arms = ()
 
@@ -86,12 +91,15 @@ class FrugalGPT:
         table = recorded.complete()
         if not table.n_queries:
             raise DataError(f"no query has quality and cost of every arm ({', '.join(recorded.arms)})")
-        scorer, trust = None, None
+        scorer: AnswerScorer | TextScorer | None = None
         if self.signal is None:
-            if table.responses is None or self.embedder is None:
+            if table.responses is None or (self.embedder is None and self.reader is None):
                 raise DataError("frugalgpt learns from the answers' texts, with an embedder: give both")
             texts = [query.text for query in table.queries]
-            scorer = AnswerScorer(self.embedder, seed=self.seed)
+            if self.reader is not None:
+                scorer = TextScorer(self.reader, seed=self.seed)
+            else:
+                scorer = AnswerScorer(self.embedder, seed=self.seed)
             trust = scorer.fit(texts, table.arms, table.responses, table.quality).held_out_
         else:
             trust = _known(table.signal(self.signal))
@@ -144,7 +152,10 @@ class FrugalGPT:
             read = alone if self.signal is None else alone + extra.get(self.signal, 0.0)
             found.append(played(self.chain_, table.quality, alone, read, trust))
         (chosen, quality, paid), (*_, seconds), (*_, calls) = found
-        return Played(chosen, quality, paid, seconds, calls.astype(np.intp))
+        asked = np.zeros(table.quality.shape, np.bool_)
+        for place, arm in enumerate(self.chain_.arms):
+            asked[:, arm] = calls > place
+        return Played(chosen, quality, paid, seconds, calls.astype(np.intp), asked)
 
     def save(self, directory: Path) -> None:
         self._check_fitted()
@@ -157,13 +168,15 @@ class FrugalGPT:
         params = {"signal": self.signal, "max_length": self.max_length, "seed": self.seed}
         facts: dict[str, Any] = {"params": params, "arms": self.arms, "chain": chain, "scorer": None}
         arrays: dict[str, NDArray[Any]] = {}
-        if self.scorer_ is not None:
+        if isinstance(self.scorer_, TextScorer):
+            facts["scorer"] = self.scorer_.save(directory)
+        elif self.scorer_ is not None:
             arrays, facts["scorer"] = self.scorer_.state()
         write_cascade(directory, self.name, facts, arrays)
 
     @classmethod
-    def load(cls, directory: Path, *, embedder: Embedder | None = None) -> Self:
-        """As saved; with a scorer it needs the embedder that it was fitted with.
+    def load(cls, directory: Path, *, embedder: Embedder | None = None, reader: Router | None = None) -> Self:
+        """As saved; with a scorer it needs the embedder that it was fitted with, or the reader of `reader/`.
 
         Raises
         ------
@@ -172,9 +185,11 @@ class FrugalGPT:
         """
         facts, arrays = read_cascade(directory, cls.name)
         with blamed(directory, cls.name):
-            blank = cls(**facts["params"], embedder=embedder)
-            scorer = None
-            if facts["scorer"] is not None:
+            blank = cls(**facts["params"], embedder=embedder, reader=reader)
+            scorer: AnswerScorer | TextScorer | None = None
+            if facts["scorer"] is not None and facts["scorer"].get("kind") == READER:
+                scorer = TextScorer.restored(reader, facts["scorer"], blank.seed)
+            elif facts["scorer"] is not None:
                 scorer = AnswerScorer(embedder, seed=blank.seed).restore(arrays, facts["scorer"])
             arms, chain = msgspec.convert(facts["arms"], tuple[str, ...]), facts["chain"]
             places = msgspec.convert(chain["arms"], tuple[int, ...])
@@ -186,9 +201,13 @@ class FrugalGPT:
                 arms, scorer, Chain(places, thresholds, float(chain["quality"]), float(chain["cost_usd"]))
             )
 
-    def _with(self, arms: tuple[str, ...], scorer: AnswerScorer | None, chain: Chain) -> Self:
+    def _with(self, arms: tuple[str, ...], scorer: AnswerScorer | TextScorer | None, chain: Chain) -> Self:
         found = type(self)(
-            signal=self.signal, max_length=self.max_length, seed=self.seed, embedder=self.embedder
+            signal=self.signal,
+            max_length=self.max_length,
+            seed=self.seed,
+            embedder=self.embedder,
+            reader=self.reader,
         )
         found.arms, found.scorer_, found.chain_ = arms, scorer, chain
         return found

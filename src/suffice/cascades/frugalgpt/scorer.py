@@ -21,7 +21,7 @@ from suffice.protocols import Embedder
 from suffice.types import FloatArray, IntArray
 
 _PENALTIES: Final = (3.0, 30.0, 300.0)
-_CANDIDATES: Final = ("identity", "temperature", "platt", "beta")
+CANDIDATES: Final = ("identity", "temperature", "platt", "beta")
 _MAX_ROWS: Final = 16_000
 _STEPS: Final = 12
 _TAIL: Final = 2_000
@@ -51,7 +51,7 @@ class AnswerScorer:
             If no graded answer has a text.
         """
         self.arms_ = tuple(arms)
-        rows = np.argwhere(~np.isnan(quality) & _is_spoken(responses))
+        rows = np.argwhere(~np.isnan(quality) & is_spoken(responses))
         if not len(rows):
             raise DataError("no graded answer has a text: a scorer of answers has nothing to learn from")
         y = (quality[tuple(rows.T)] >= 0.5).astype(np.float64)
@@ -61,19 +61,19 @@ class AnswerScorer:
         fold_of_text = np.array([zlib.crc32(f"{self.seed} {text}".encode()) % self.n_folds for text in texts])
         raw, penalty = _left_out(x, y, fold_of_text[rows[:, 0]], self.seed)
         self.weights_ = _logistic(x, y, penalty, self.seed)
-        self.calibrator_: Calibrator = choose_calibrator(raw, y, candidates=_CANDIDATES, seed=self.seed)
-        self.held_out_ = _filled(quality.shape, rows, self.calibrator_.predict(raw))
+        self.calibrator_: Calibrator = choose_calibrator(raw, y, candidates=CANDIDATES, seed=self.seed)
+        self.held_out_ = filled(quality.shape, rows, self.calibrator_.predict(raw))
         return self
 
     def scores(self, texts: Sequence[str], responses: NDArray[np.object_]) -> FloatArray:
         """(n, M) probabilities that the answers of all arms are right; 0 for one without text."""
         if not hasattr(self, "weights_"):
             raise NotFitted("the scorer of answers")
-        rows = np.argwhere(_is_spoken(responses))
+        rows = np.argwhere(is_spoken(responses))
         if not len(rows):
             return np.zeros(responses.shape)
         x = self._scaled(self._features(texts, rows, responses))
-        return _filled(responses.shape, rows, self.calibrator_.predict(_sigmoid(x @ self.weights_)))
+        return filled(responses.shape, rows, self.calibrator_.predict(_sigmoid(x @ self.weights_)))
 
     def score(self, text: str, arm: int, answer: str) -> float:
         """Of one answer."""
@@ -137,7 +137,8 @@ class AnswerScorer:
         return np.asarray(scaled)
 
 
-def _is_spoken(responses: NDArray[np.object_]) -> NDArray[np.bool_]:
+def is_spoken(responses: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which answers have a text."""
     flat = [bool(text and str(text).strip()) for text in responses.ravel()]
     return np.array(flat, dtype=np.bool_).reshape(responses.shape)
 
@@ -177,7 +178,8 @@ def _logistic(x: FloatArray, y: FloatArray, penalty: float, seed: int) -> FloatA
     return weights
 
 
-def _filled(shape: tuple[int, ...], rows: IntArray, values: FloatArray) -> FloatArray:
+def filled(shape: tuple[int, ...], rows: IntArray, values: FloatArray) -> FloatArray:
+    """A table of that shape with the values at those places, and 0 elsewhere."""
     found = np.zeros(shape)
     found[tuple(rows.T)] = values
     return found

@@ -1,0 +1,356 @@
+"""What every bandit does: decide, wait for the reward, learn; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suffice.bandits import files
+from suffice.errors import ArtefactError, ConfigError, DataError, SufficeError, UnknownName
+from suffice.types import BoolArray, FloatArray
+
+Vector = NDArray[np.float32]
+
+
+class Pull(msgspec.Struct, frozen=True):
+    """One decision: enough to learn from later, after a restart, in another process."""
+
+    id: str
+    arm: str
+    x: Vector
+    """(d,)."""
+    propensity: float
+    """Chance that this arm was pulled, in (0, 1]."""
+    propensities: tuple[float, ...]
+    """(K,) of all arms, in the order of `arms` at the time."""
+    at: float
+    """Seconds, as passed in."""
+    version: int
+    """How many rewards had been learnt."""
+
+
+class Estimates(NamedTuple):
+    """Of every arm's reward for a context, each (K,)."""
+
+    mean: FloatArray
+    width: FloatArray
+    """Of the confidence bound; 0 for bandits without one."""
+
+
+@runtime_checkable
+class Bandit(Protocol):
+    """See `BaseBandit`, which has the words."""
+
+    name: str
+    arms: tuple[str, ...]
+    d: int
+
+    def decide(
+        self,
+        x: ArrayLike,
+        costs_usd: ArrayLike | None = None,
+        *,
+        id: str,
+        now: float,
+        eligible: ArrayLike | None = None,
+        price: float = 0.0,
+    ) -> Pull: ...
+
+    def rewards(self, x: ArrayLike) -> Estimates: ...
+
+    def learn(self, pull: Pull | str, reward: float) -> bool: ...
+
+    def expire(self, now: float) -> int: ...
+
+    def add_arm(self, name: str, *, burn_in: int = 0) -> None: ...
+
+    def remove_arm(self, name: str) -> None: ...
+
+    def save(self, directory: Path) -> None: ...
+
+
+class BaseBandit:
+    """Books of what was pulled and not yet rewarded; chances and draws.
+
+    A kind says how good arms look (`_estimates`) and with what chances they are pulled (`_chances`), and
+    what it remembers (`_asked`, `_learnt`, `_forgotten`).
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self, arms: tuple[str, ...], d: int, *, floor: float = 0.0, lease_s: float = math.inf, seed: int = 0
+    ) -> None:
+        """
+        Parameters
+        ----------
+        arms : names, at least one
+        d : length of a context
+        floor : every eligible arm is pulled with at least this chance, so that records can be used for
+            off-policy evaluation; at most 1 / number of arms
+        lease_s : how long a reward is waited for
+
+        Raises
+        ------
+        ConfigError
+            If one of them is out of range.
+        """
+        if not arms or len(set(arms)) < len(arms):
+            raise ConfigError(f"arms are {', '.join(arms) or 'none'}; different names are needed")
+        if d < 1 or not 0 <= floor <= 1 / len(arms) or not lease_s > 0:
+            raise ConfigError(
+                f"{self.name} with d {d}, floor {floor}, lease_s {lease_s}; d from 1, a floor from 0 to "
+                f"{1 / len(arms):.3g} and a lease above 0 are needed"
+            )
+        self.arms, self.d, self.floor, self.lease_s, self.seed = tuple(arms), d, floor, lease_s, seed
+        self.version = 0
+        self.n_ignored = 0
+        """Rewards that came twice, too late, for an unknown pull or a removed arm."""
+        self._waiting: dict[str, Pull] = {}
+        self._burn_in: dict[str, int] = {}
+        self._random = np.random.default_rng(seed)
+
+    def decide(
+        self,
+        x: ArrayLike,
+        costs_usd: ArrayLike | None = None,
+        *,
+        id: str,
+        now: float,
+        eligible: ArrayLike | None = None,
+        price: float = 0.0,
+    ) -> Pull:
+        """Pull an arm.
+
+        Parameters
+        ----------
+        x : shape (d,)
+        costs_usd : shape (K,)
+            Predicted; NaN is taken for the highest known.
+        id : of the decision, under which its reward will come
+        now : seconds, of any clock that does not go back
+        eligible : shape (K,)
+            False for arms that may not be pulled.
+        price : reward given up per USD
+
+        Raises
+        ------
+        DataError
+            If x does not fit or holds NaN, no arm is eligible, or the id is waited for already.
+        """
+        context = self._context(x)
+        if id in self._waiting:
+            raise DataError(f"decision {id!r} is still waiting for its reward; ids have to differ")
+        open_ = None if eligible is None else np.asarray(eligible, bool)
+        if open_ is not None and (open_.shape != (len(self.arms),) or not open_.any()):
+            raise DataError(f"no arm is eligible, or {open_.shape} are given for {len(self.arms)} arms")
+        penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
+        forced = self._forced(open_)
+        if forced is None:
+            place, chances = self._pulled(self._chances(context, penalty, open_), open_)
+        else:
+            place, chances = forced, tuple(float(arm == forced) for arm in range(len(self.arms)))
+        pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
+        self._waiting[id] = pull
+        self._asked(place, context)
+        return pull
+
+    def rewards(self, x: ArrayLike) -> Estimates:
+        """What is expected of every arm, without pulling one."""
+        return self._estimates(self._context(x))
+
+    def learn(self, pull: Pull | str, reward: float) -> bool:
+        """Take a reward in [0, 1]; False where nobody waits for it, and nothing changes.
+
+        Raises
+        ------
+        ValueError
+            If the reward is none; the decision keeps waiting.
+        """
+        if not 0 <= reward <= 1:  # NaN too
+            raise ValueError(f"reward {reward}: expected 0 to 1")
+        waiting = self._waiting.pop(pull if isinstance(pull, str) else pull.id, None)
+        if waiting is None or waiting.arm not in self.arms:
+            self.n_ignored += 1
+            return False
+        self.version += 1
+        self._learnt(self.arms.index(waiting.arm), waiting, float(reward))
+        return True
+
+    def expire(self, now: float) -> int:
+        """Wait no longer for pulls older than `lease_s`; how many there were."""
+        late = [one for one in self._waiting.values() if now - one.at > self.lease_s]
+        for one in late:
+            del self._waiting[one.id]
+            if one.arm in self.arms:
+                self._forgotten(self.arms.index(one.arm), one.x)
+        return len(late)
+
+    @property
+    def n_waiting(self) -> int:
+        """Pulls whose reward has not come."""
+        return len(self._waiting)
+
+    def add_arm(self, name: str, *, burn_in: int = 0) -> None:
+        """A new arm, pulled `burn_in` times before it competes, where it is eligible.
+
+        Raises
+        ------
+        ConfigError
+            If it is there already, or the floor leaves it no room.
+        """
+        if name in self.arms or burn_in < 0 or self.floor * (len(self.arms) + 1) > 1:
+            raise ConfigError(f"cannot add {name!r} to {', '.join(self.arms)} with burn_in {burn_in}")
+        self.arms = (*self.arms, name)
+        if burn_in:
+            self._burn_in[name] = burn_in
+        self._grown()
+
+    def remove_arm(self, name: str) -> None:
+        """Its rewards that are still to come will be ignored.
+
+        Raises
+        ------
+        UnknownName
+            If it is not there.
+        ConfigError
+            If it is the last one.
+        """
+        if name not in self.arms:
+            raise UnknownName("arm", name, self.arms)
+        if len(self.arms) == 1:
+            raise ConfigError(f"{name!r} is the last arm")
+        place = self.arms.index(name)
+        self.arms = tuple(arm for arm in self.arms if arm != name)
+        self._burn_in.pop(name, None)
+        self._shrunk(place)
+
+    def save(self, directory: Path) -> None:
+        """All that is needed to go on, pulls that wait included."""
+        facts = {
+            "params": self._params(),
+            "arms": self.arms,
+            "d": self.d,
+            "version": self.version,
+            "n_ignored": self.n_ignored,
+            "burn_in": self._burn_in,
+            "random": json.dumps(self._random.bit_generator.state),
+            "waiting": [
+                (one.id, one.arm, one.propensity, one.propensities, one.at, one.version)
+                for one in self._waiting.values()
+            ],
+        }
+        rows = [one.x for one in self._waiting.values()]
+        contexts = np.stack(rows) if rows else np.zeros((0, self.d), np.float32)
+        files.write(Path(directory), self.name, facts, {"waiting": contexts, **self._arrays()})
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Raises ArtefactError if it is missing, damaged, or of another version, kind or dimension."""
+        facts, arrays = files.read(Path(directory), cls.name)
+        try:
+            found = cls(tuple(facts["arms"]), facts["d"], **facts["params"])
+            found.version, found.n_ignored = facts["version"], facts["n_ignored"]
+            found._burn_in = dict(facts["burn_in"])
+            found._random.bit_generator.state = json.loads(facts["random"])
+            rows = arrays["waiting"]
+            if rows.shape != (len(facts["waiting"]), found.d):
+                raise ConfigError(f"contexts {rows.shape} for {len(facts['waiting'])} pulls of {found.d}")
+            for row, (name, arm, chance, chances, at, version) in zip(rows, facts["waiting"], strict=True):
+                pull = Pull(name, arm, row.astype(np.float32), chance, tuple(chances), at, version)
+                found._waiting[name] = pull
+            found._restore(arrays)
+        except (SufficeError, KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{directory} does not fit the bandit {cls.name!r}: {error}") from error
+        return found
+
+    def _context(self, x: ArrayLike) -> Vector:
+        context = np.asarray(x, np.float32)
+        if context.shape != (self.d,):
+            raise DataError(f"a context has shape {context.shape}, expected ({self.d},)")
+        if not math.isfinite(context.sum()):
+            raise DataError("a context holds NaN or infinity")
+        return context
+
+    def _forced(self, eligible: BoolArray | None) -> int | None:
+        """The arm whose burn-in is on."""
+        for name, left in self._burn_in.items():
+            place = self.arms.index(name)
+            if eligible is None or eligible[place]:
+                if left == 1:
+                    del self._burn_in[name]
+                else:
+                    self._burn_in[name] = left - 1
+                return place
+        return None
+
+    def _pulled(self, chances: FloatArray | int, eligible: BoolArray | None) -> tuple[int, tuple[float, ...]]:
+        """Draw where there is chance; an index is an arm for certain, but for the floor."""
+        n = len(self.arms)
+        if not self.floor and not isinstance(chances, np.ndarray):
+            sure = [0.0] * n
+            sure[chances] = 1.0
+            return chances, tuple(sure)
+        dense = chances if isinstance(chances, np.ndarray) else np.eye(n)[chances]
+        if self.floor:
+            may = np.ones(n) if eligible is None else eligible.astype(float)
+            dense = self.floor * may + (1 - self.floor * may.sum()) * dense
+        place = int(min(np.searchsorted(dense.cumsum(), self._random.random() * dense.sum()), n - 1))
+        return place, tuple((dense / dense.sum()).tolist())
+
+    def _estimates(self, x: Vector) -> Estimates:
+        raise TypeError(f"{type(self).__name__} has no `_estimates`")
+
+    def _chances(self, x: Vector, penalty: FloatArray | None, eligible: BoolArray | None) -> FloatArray | int:
+        """(K,) that add up to 1, or the one arm that is pulled for certain."""
+        raise TypeError(f"{type(self).__name__} has no `_chances`")
+
+    def _asked(self, place: int, x: Vector) -> None:
+        """An arm was pulled."""
+
+    def _learnt(self, place: int, pull: Pull, reward: float) -> None:
+        """Its reward came."""
+
+    def _forgotten(self, place: int, x: Vector) -> None:
+        """Its reward is no longer waited for."""
+
+    def _grown(self) -> None:
+        """One arm more, the last."""
+
+    def _shrunk(self, place: int) -> None:
+        """One arm less."""
+
+    def _params(self) -> dict[str, Any]:
+        lease = None if math.isinf(self.lease_s) else self.lease_s
+        return {"floor": self.floor, "seed": self.seed} | ({} if lease is None else {"lease_s": lease})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """What `_arrays` gave."""
+
+
+def best(values: FloatArray, penalty: FloatArray | None, eligible: BoolArray | None) -> int:
+    """The index of the highest value less penalty among eligible arms; the first of equals."""
+    if penalty is not None:
+        values = values - penalty
+    if eligible is not None:
+        values = np.where(eligible, values, -np.inf)
+    return int(values.argmax())
+
+
+def _filled(costs_usd: ArrayLike, n: int) -> FloatArray:
+    costs = np.asarray(costs_usd, np.float64)
+    if costs.shape != (n,):
+        raise DataError(f"costs have shape {costs.shape}, expected ({n},)")
+    if np.isnan(costs).any():
+        return np.nan_to_num(costs, nan=float(np.nanmax(costs)) if not np.isnan(costs).all() else 0.0)
+    return costs

@@ -1,0 +1,202 @@
+"""Disjoint linear models: one ridge regression per arm, kept up to date by rank-one steps.
+
+References
+----------
+Li et al. (2010), A contextual-bandit approach to personalized news article recommendation, algorithm 1.
+Two inverses per arm: one of what was asked, for the width, which grows at the decision; one of what was
+rewarded, for the mean. Without delay they are the same; with it the width of an arm shrinks as soon as it
+is pulled, so that the same arm is not pulled over and over until its first reward comes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.bandits.base import BaseBandit, Estimates, Pull, Vector
+from suffice.errors import ConfigError
+from suffice.types import FloatArray
+
+_REFRESH = 4096
+"""Rank-one steps in float32 after which an inverse is made anew from float64 sums."""
+
+
+class Statistics(NamedTuple):
+    """What a replica learnt: additive, so that replicas can be put together in any order."""
+
+    arms: tuple[str, ...]
+    gram: FloatArray
+    """(K, d, d) sum of x x'."""
+    target: FloatArray
+    """(K, d) sum of reward x."""
+    n: int
+    """Rewards."""
+
+
+class LinearBandit(BaseBandit):
+    """Means by ridge regression, widths by what was asked."""
+
+    def __init__(
+        self,
+        arms: tuple[str, ...],
+        d: int,
+        *,
+        alpha: float = 0.3,
+        ridge: float = 1.0,
+        floor: float = 0.0,
+        lease_s: float = math.inf,
+        seed: int = 0,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        alpha : how many standard errors the width is
+        ridge : pseudo-observations of 0 (or of the prior) in every direction, above 0
+        floor, lease_s, seed : see `BaseBandit`
+        """
+        super().__init__(arms, d, floor=floor, lease_s=lease_s, seed=seed)
+        if not alpha >= 0 or not ridge > 0:
+            raise ConfigError(f"{self.name} with alpha {alpha}, ridge {ridge}; from 0 and above 0 are needed")
+        self.alpha, self.ridge = alpha, ridge
+        n = len(arms)
+        self._gram, self._target = np.zeros((n, d, d)), np.zeros((n, d))
+        self._told = (self._gram.copy(), self._target.copy(), 0)
+        self._start = np.zeros((n, d))
+        """(K, d) where the regressions start from."""
+        self._rebuild()
+
+    def start_from(self, theta: FloatArray, gram: FloatArray | None = None) -> None:
+        """A prior: weights (K, d), and optionally (K, d, d) evidence for them beyond the ridge."""
+        if theta.shape != self._start.shape:
+            raise ConfigError(f"a prior of shape {theta.shape}, expected {self._start.shape}")
+        self._start = np.array(theta, np.float64)
+        if gram is not None:
+            self._gram = self._gram + gram
+            self._target = self._target + np.einsum("kij,kj->ki", gram, theta)
+            self._told = (self._gram.copy(), self._target.copy(), self.version)
+        self._rebuild()
+
+    def take(self) -> Statistics:
+        """What was learnt since the last time this was called."""
+        gram, target, n = self._told
+        found = Statistics(self.arms, self._gram - gram, self._target - target, self.version - n)
+        self._told = (self._gram.copy(), self._target.copy(), self.version)
+        return found
+
+    def merge(self, other: Statistics) -> None:
+        """Add what another replica learnt; the result does not depend on the order.
+
+        Raises
+        ------
+        ConfigError
+            If its arms or dimension are others.
+        """
+        if other.arms != self.arms or other.gram.shape != self._gram.shape:
+            raise ConfigError(f"a replica with arms {', '.join(other.arms)} and gram {other.gram.shape}")
+        self._gram += other.gram
+        self._target += other.target
+        self.version += other.n
+        gram, target, n = self._told
+        self._told = (gram + other.gram, target + other.target, n + other.n)
+        self._rebuild()
+
+    def _estimates(self, x: Vector) -> Estimates:
+        mean: Any = self._theta @ x
+        return Estimates(mean, self.alpha * np.sqrt(self._variances(x)))
+
+    def _variances(self, x: Vector) -> Any:
+        """(K,) x' A^-1 x of what was asked."""
+        n = len(self.arms)
+        return np.maximum((self._wide @ x).reshape(n, self.d) @ x, 0.0)
+
+    def _asked(self, place: int, x: Vector) -> None:
+        _step(self._asked_inverse[place], x)
+
+    def _learnt(self, place: int, pull: Pull, reward: float) -> None:
+        x = pull.x
+        residual = reward - float(self._theta[place] @ x)
+        inverse = self._inverse[place]
+        along = inverse @ x
+        scale = 1.0 + float(x @ along)
+        self._theta[place] += along * (residual / scale)
+        inverse -= np.multiply.outer(along, along / scale)
+        self._gram[place] += np.multiply.outer(x, x)
+        self._target[place] += reward * x
+        self._steps[place] += 1
+        if self._steps[place] >= _REFRESH:
+            self._renew(place)
+
+    def _forgotten(self, place: int, x: Vector) -> None:
+        along = self._asked_inverse[place] @ x
+        scale = 1.0 - float(x @ along)
+        if scale > 1e-3:
+            self._asked_inverse[place] += np.multiply.outer(along, along / scale)
+        else:
+            self._renew(place)
+
+    def _renew(self, place: int) -> None:
+        """Inverses from the sums; what waits is asked again."""
+        eye = self.ridge * np.eye(self.d)
+        inverse = np.linalg.inv(self._gram[place] + eye)
+        self._inverse[place] = self._asked_inverse[place] = inverse
+        self._theta[place] = inverse @ (self._target[place] + self.ridge * self._start[place])
+        self._steps[place] = 0
+        for one in self._waiting.values():
+            if one.arm == self.arms[place]:
+                _step(self._asked_inverse[place], one.x)
+
+    def _rebuild(self) -> None:
+        n, d = len(self.arms), self.d
+        self._inverse = np.empty((n, d, d), np.float32)
+        self._asked_inverse = np.empty((n, d, d), np.float32)
+        self._wide = self._asked_inverse.reshape(n * d, d)
+        self._theta = np.empty((n, d), np.float32)
+        self._steps = np.zeros(n, np.intp)
+        for place in range(n):
+            self._renew(place)
+
+    def _grown(self) -> None:
+        self._gram = np.concatenate([self._gram, np.zeros((1, self.d, self.d))])
+        self._target = np.concatenate([self._target, np.zeros((1, self.d))])
+        self._start = np.concatenate([self._start, self._start.mean(axis=0, keepdims=True)])
+        self._told = (self._gram.copy(), self._target.copy(), self.version)
+        self._rebuild()
+
+    def _shrunk(self, place: int) -> None:
+        self._gram = np.delete(self._gram, place, axis=0)
+        self._target = np.delete(self._target, place, axis=0)
+        self._start = np.delete(self._start, place, axis=0)
+        self._told = (self._gram.copy(), self._target.copy(), self.version)
+        self._rebuild()
+
+    def _params(self) -> dict[str, Any]:
+        return super()._params() | {"alpha": self.alpha, "ridge": self.ridge}
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        told = {"told_gram": self._told[0], "told_target": self._told[1], "told_n": np.array(self._told[2])}
+        live = {"inverse": self._inverse, "asked_inverse": self._asked_inverse, "theta": self._theta}
+        sums = {"gram": self._gram, "target": self._target, "start": self._start, "steps": self._steps}
+        return sums | told | live
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        shape = (len(self.arms), self.d)
+        for name in ("gram", "inverse", "asked_inverse", "told_gram"):
+            if arrays[name].shape != (*shape, self.d):
+                raise ConfigError(f"{name} has shape {arrays[name].shape}, expected {(*shape, self.d)}")
+        for name in ("target", "start", "theta", "told_target"):
+            if arrays[name].shape != shape:
+                raise ConfigError(f"{name} has shape {arrays[name].shape}, expected {shape}")
+        self._gram, self._target, self._start = arrays["gram"], arrays["target"], arrays["start"]
+        self._told = (arrays["told_gram"], arrays["told_target"], int(arrays["told_n"]))
+        self._inverse[:], self._asked_inverse[:] = arrays["inverse"], arrays["asked_inverse"]
+        self._theta[:], self._steps = arrays["theta"], arrays["steps"]
+
+
+def _step(inverse: NDArray[np.float32], x: Vector) -> None:
+    """A^-1 after x x' was added to A (Sherman and Morrison)."""
+    along = inverse @ x
+    inverse -= np.multiply.outer(along, along / np.float32(1.0 + float(x @ along)))

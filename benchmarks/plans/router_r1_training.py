@@ -1,6 +1,6 @@
 """GRPO on a toy: a tiny language model learns whom to ask, from random weights, on one core.
 
-    PYTHONPATH=src python benchmarks/plans/router_r1_training.py [--seeds 3] [--steps 80]
+    PYTHONPATH=src python benchmarks/plans/router_r1_training.py [--seeds 3] [--steps 80] [--kl 0.1]
 
 Two kinds of questions. `cheap` (0.001 USD) knows the answers to sums, `dear` (0.01 USD) knows all; nobody
 could guess one. The policy is a Llama of 2 layers and 64 dimensions over the toy's own words. Demonstrations
@@ -111,9 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--kl", type=float, default=0.1)
     wish = parser.parse_args()
     torch.set_num_threads(1)
-    schedule = RouteSchedule(steps=wish.steps, tasks=8, group=8, rate=1e-3, kl=0.1)
+    schedule = RouteSchedule(steps=wish.steps, tasks=8, group=8, rate=1e-3, kl=wish.kl)
     columns = ("reward", "outcome", "format", "USD/1000", "asked", *(f"{kind}:cheap" for kind in KINDS))
     print(" " * 12 + "".join(f"{name:>10}" for name in columns))
     for seed in range(wish.seeds):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.bandits.base import Pull, Vector
-from suffice.bandits.linear import LinearBandit, Statistics
+from suffice.bandits.linear import BASELINE, LinearBandit, Statistics
 from suffice.bandits.linucb import LinUCB
 from suffice.errors import ConfigError
 
@@ -33,8 +33,8 @@ class DiscountedLinUCB(LinUCB):
         d: int,
         *,
         gamma: float = 0.997,
-        alpha: float = 0.3,
-        ridge: float = 1.0,
+        alpha: float = 0.2,
+        ridge: float = 0.5,
         floor: float = 0.0,
         lease_s: float = math.inf,
         seed: int = 0,
@@ -64,7 +64,7 @@ class DiscountedLinUCB(LinUCB):
         self._gram[place] *= faded
         self._target[place] *= faded
         self._gram[place] += np.multiply.outer(pull.x, pull.x)
-        self._target[place] += reward * pull.x
+        self._target[place] += (reward - BASELINE) * pull.x
         self._renew(place)
 
     def _grown(self) -> None:

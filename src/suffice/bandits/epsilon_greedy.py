@@ -29,7 +29,7 @@ class EpsilonGreedy(LinearBandit):
         d: int,
         *,
         epsilon: float = 0.05,
-        ridge: float = 1.0,
+        ridge: float = 0.5,
         floor: float = 0.0,
         lease_s: float = math.inf,
         seed: int = 0,

@@ -21,6 +21,8 @@ from suffice.bandits.base import BaseBandit, Estimates, Pull, Vector
 from suffice.errors import ConfigError
 from suffice.types import FloatArray
 
+BASELINE = 0.5
+"""What an arm that nothing is known of is expected to bring; regressions are on what differs from it."""
 _REFRESH = 4096
 """Rank-one steps in float32 after which an inverse is made anew from float64 sums."""
 
@@ -32,7 +34,7 @@ class Statistics(NamedTuple):
     gram: FloatArray
     """(K, d, d) sum of x x'."""
     target: FloatArray
-    """(K, d) sum of reward x."""
+    """(K, d) sum of (reward - BASELINE) x."""
     n: int
     """Rewards."""
 
@@ -45,8 +47,8 @@ class LinearBandit(BaseBandit):
         arms: tuple[str, ...],
         d: int,
         *,
-        alpha: float = 0.3,
-        ridge: float = 1.0,
+        alpha: float = 0.2,
+        ridge: float = 0.5,
         floor: float = 0.0,
         lease_s: float = math.inf,
         seed: int = 0,
@@ -55,7 +57,7 @@ class LinearBandit(BaseBandit):
         Parameters
         ----------
         alpha : how many standard errors the width is
-        ridge : pseudo-observations of 0 (or of the prior) in every direction, above 0
+        ridge : pseudo-observations of BASELINE (or of the prior) in every direction, above 0
         floor, lease_s, seed : see `BaseBandit`
         """
         super().__init__(arms, d, floor=floor, lease_s=lease_s, seed=seed)
@@ -70,7 +72,7 @@ class LinearBandit(BaseBandit):
         self._rebuild()
 
     def start_from(self, theta: FloatArray, gram: FloatArray | None = None) -> None:
-        """A prior: weights (K, d), and optionally (K, d, d) evidence for them beyond the ridge."""
+        """A prior: weights (K, d) of what differs from BASELINE, and optionally (K, d, d) evidence for them beyond the ridge."""
         if theta.shape != self._start.shape:
             raise ConfigError(f"a prior of shape {theta.shape}, expected {self._start.shape}")
         self._start = np.array(theta, np.float64)
@@ -105,7 +107,7 @@ class LinearBandit(BaseBandit):
         self._rebuild()
 
     def _estimates(self, x: Vector) -> Estimates:
-        mean: Any = self._theta @ x
+        mean: Any = self._theta @ x + np.float32(BASELINE)
         return Estimates(mean, self.alpha * np.sqrt(self._variances(x)))
 
     def _variances(self, x: Vector) -> Any:
@@ -118,14 +120,14 @@ class LinearBandit(BaseBandit):
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
         x = pull.x
-        residual = reward - float(self._theta[place] @ x)
+        residual = reward - BASELINE - float(self._theta[place] @ x)
         inverse = self._inverse[place]
         along = inverse @ x
         scale = 1.0 + float(x @ along)
         self._theta[place] += along * (residual / scale)
         inverse -= np.multiply.outer(along, along / scale)
         self._gram[place] += np.multiply.outer(x, x)
-        self._target[place] += reward * x
+        self._target[place] += (reward - BASELINE) * x
         self._steps[place] += 1
         if self._steps[place] >= _REFRESH:
             self._renew(place)

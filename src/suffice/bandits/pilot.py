@@ -21,11 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suffice.bandits.context import Projection
+from suffice.bandits.linear import BASELINE
 from suffice.bandits.linucb import LinUCB
 from suffice.errors import ConfigError, DataError
 from suffice.types import FloatArray
 
 _WEIGHTS: Final = (2.0, 8.0, 32.0, 128.0, 512.0)
+_SLOPE: Final = 0.25
+"""Of a chance over its log odds, around one half: from wins to rewards."""
 _MARGIN: Final = 0.3
 """Of the triplet loss, between cosines."""
 
@@ -41,7 +44,7 @@ class Pilot(LinUCB):
         d: int,
         *,
         alpha: float = 0.1,
-        ridge: float = 1.0,
+        ridge: float = 0.5,
         prior_weight: float | None = None,
         floor: float = 0.0,
         lease_s: float = math.inf,
@@ -82,8 +85,7 @@ class Pilot(LinUCB):
             raise DataError("no preference is between two of the arms")
         left = np.array([self.arms.index(first[place]) for place in known])
         right = np.array([self.arms.index(second[place]) for place in known])
-        theta = won(rows[known], left, right, wish[known], len(self.arms))
-        theta[:, -1] += 0.5  # log odds against each other become rewards around one half
+        theta = _SLOPE * won(rows[known], left, right, wish[known], len(self.arms))
         self.ridge = self.prior_weight or 8.0
         self.start_from(theta)
         return self
@@ -96,7 +98,7 @@ class Pilot(LinUCB):
         x : shape (n, d)
         quality : shape (n, K), in [0, 1], NaN for unknown
         """
-        rows, known = np.asarray(x, np.float64), np.asarray(quality, np.float64)
+        rows, known = np.asarray(x, np.float64), np.asarray(quality, np.float64) - BASELINE
         if rows.shape != (len(known), self.d) or known.shape[1:] != (len(self.arms),) or len(rows) < 2:
             raise DataError(
                 f"contexts {rows.shape} and quality {known.shape} for {len(self.arms)} arms of {self.d}"
@@ -125,7 +127,7 @@ def won(
     preference: FloatArray,
     n_arms: int,
     *,
-    ridge: float = 1.0,
+    ridge: float = 0.5,
     n_steps: int = 25,
 ) -> FloatArray:
     """(K, d) model vectors by cross-entropy on wins, by Newton's method; they add up to 0.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.bandits.base import Pull
-from suffice.bandits.linear import LinearBandit, Statistics
+from suffice.bandits.linear import BASELINE, LinearBandit, Statistics
 from suffice.bandits.linucb import LinUCB
 from suffice.errors import ConfigError
 
@@ -33,8 +33,8 @@ class SlidingWindow(LinUCB):
         d: int,
         *,
         window: int = 1000,
-        alpha: float = 0.3,
-        ridge: float = 1.0,
+        alpha: float = 0.2,
+        ridge: float = 0.5,
         floor: float = 0.0,
         lease_s: float = math.inf,
         seed: int = 0,
@@ -57,7 +57,7 @@ class SlidingWindow(LinUCB):
             if arm in self.arms:
                 gone = self.arms.index(arm)
                 self._gram[gone] -= np.multiply.outer(x, x)
-                self._target[gone] -= old * x
+                self._target[gone] -= (old - BASELINE) * x
                 self._renew(gone)
 
     def _params(self) -> dict[str, Any]:

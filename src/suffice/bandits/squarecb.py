@@ -30,7 +30,7 @@ class SquareCB(LinearBandit):
         d: int,
         *,
         gamma_scale: float = 10.0,
-        ridge: float = 1.0,
+        ridge: float = 0.5,
         floor: float = 0.0,
         lease_s: float = math.inf,
         seed: int = 0,

@@ -6,6 +6,7 @@ from suffice.evaluation.comparison import Comparison
 from suffice.evaluation.extras import Extras
 from suffice.evaluation.harness import evaluate
 from suffice.evaluation.repeated import evaluate_seeds
+from suffice.evaluation.replay import Replay, replay_policy
 from suffice.evaluation.suggestion import Suggestion, suggest
 from suffice.evaluation.sweep import VALUES_USD
 
@@ -14,10 +15,12 @@ __all__ = [
     "Comparison",
     "Entrants",
     "Extras",
+    "Replay",
     "Suggestion",
     "entrants",
     "evaluate",
     "evaluate_seeds",
     "mean_of",
+    "replay_policy",
     "suggest",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -45,34 +44,48 @@ class Resolve(Pacer):
         if every < 1 or window < 1:
             raise ValueError(f"every={every}, window={window}: each must be at least 1")
         self.every, self.window = every, window
-        self._past: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=window)
+        self._past = np.empty((2, 0, 0))  # rewards and costs of the last queries, a ring once it is full
+        self._next = 0
         self._solved, self._age = 0.0, 0
 
     def _warm(self, rewards: FloatArray, costs: FloatArray) -> None:
-        self._past.extend(zip(rewards, costs, strict=True))
+        for one_rewards, one_costs in zip(rewards[-self.window :], costs[-self.window :], strict=True):
+            self._note(one_rewards, one_costs)
         self._age = 0
 
     def _price(self, rewards: FloatArray, costs: FloatArray) -> float:
-        if self._past and len(self._past[-1][0]) != len(rewards):
-            self._past.clear()  # an arm came or went
-        is_unknown = np.isnan(rewards) | np.isnan(costs)
-        if is_unknown.all():
-            return self._solved
-        self._past.append((np.where(is_unknown, np.nan, rewards), np.where(is_unknown, np.nan, costs)))
-        if self._age % self.every == 0 or self.n_queries < self.every or self.queries_left <= self.every:
-            past_rewards, past_costs = (np.stack(part) for part in zip(*self._past, strict=True))
-            self._solved = min(price_of(past_rewards, past_costs, self.target_usd), 1e30)
+        self._note(rewards, costs)
+        is_due = self._age % self.every == 0 or min(self.n_queries, self.queries_left) <= self.every
+        if is_due and self._past.shape[1]:
+            self._solved = min(price_of(self._past[0], self._past[1], self.target_usd), 1e30)
         self._age += 1
         return self._solved
 
+    def _note(self, rewards: FloatArray, costs: FloatArray) -> None:
+        """A query, unless no arm is known for it."""
+        is_unknown = np.isnan(rewards) | np.isnan(costs)
+        if is_unknown.all():
+            return
+        row = np.where(is_unknown, np.nan, np.stack([rewards, costs]))[:, None]
+        if self._past.shape[2] != len(rewards):  # an arm came or went
+            self._past, self._next = np.empty((2, 0, len(rewards))), 0
+        if self._past.shape[1] < self.window:
+            self._past = np.concatenate([self._past, row], axis=1)
+            return
+        self._past[:, self._next] = row[:, 0]
+        self._next = (self._next + 1) % self.window
+
     def _state(self) -> dict[str, Any]:
-        past = [
-            [[None if np.isnan(value) else value for value in row.tolist()] for row in pair]
-            for pair in self._past
-        ]
-        return {"past": past, "solved": self._solved, "age": self._age}
+        past = self._past.astype(object)
+        past[np.isnan(self._past)] = None  # JSON has no NaN
+        return {
+            "past": past.tolist(),
+            "shape": list(self._past.shape),
+            "next": self._next,
+            "solved": self._solved,
+            "age": self._age,
+        }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        pairs = [(np.array(r, np.float64), np.array(c, np.float64)) for r, c in state["past"]]
-        self._past = deque(pairs, maxlen=self.window)
-        self._solved, self._age = float(state["solved"]), int(state["age"])
+        self._past = np.array(state["past"], np.float64).reshape(state["shape"])
+        self._next, self._solved, self._age = int(state["next"]), float(state["solved"]), int(state["age"])

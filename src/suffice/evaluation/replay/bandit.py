@@ -1,0 +1,114 @@
+"""A bandit of `suffice.bandits` as a policy on a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice import bandits
+from suffice.bandits.linear import BASELINE, LinearBandit
+from suffice.bandits.pilot import Pilot
+from suffice.evaluation.replay.stream import Stream
+from suffice.types import BoolArray, FloatArray
+
+_BURN_IN: Final = 3
+"""Queries that a new arm gets before it competes."""
+
+
+class BanditPlayer:
+    """Learns from warm data, then on the stream. Estimates are optimistic, as its choices are."""
+
+    def __init__(
+        self, name: str, params: Mapping[str, Any], stream: Stream, known: BoolArray, seed: int
+    ) -> None:
+        """
+        Parameters
+        ----------
+        params : of the bandit
+        known : (K,), arms that are there from the start
+        """
+        self._stream, self._n_arms = stream, len(stream.arms)
+        self._places = [int(arm) for arm in np.flatnonzero(known)]
+        """Of the bandit's arms in the stream."""
+        arms = [stream.arms[place] for place in self._places]
+        given = {"seed": seed} | dict(params)
+        self.bandit: bandits.BaseBandit = bandits.create(name, arms, stream.contexts.shape[1], **given)
+        self._chosen: dict[int, int] = {}
+        self._hope()
+
+    def _hope(self) -> None:
+        """Without data, every arm is taken to be right until it is seen not to be: each gets asked."""
+        if isinstance(self.bandit, LinearBandit):
+            start = np.zeros((len(self._places), self.bandit.d))
+            start[:, -1] = 1 - BASELINE
+            self.bandit.start_from(start)
+
+    def warm(self, contexts: NDArray[np.float32], quality: FloatArray) -> None:
+        """Past queries (n, d) with the rewards (n, K) of all known arms."""
+        rows, known = contexts.astype(np.float64), quality[:, self._places]
+        if isinstance(self.bandit, Pilot):
+            self.bandit.start_from(np.zeros((len(self._places), self.bandit.d)))
+            self.bandit.warm(rows, known)
+        elif isinstance(self.bandit, LinearBandit):
+            gram = rows.T @ rows
+            ridge = self.bandit.ridge * np.eye(self.bandit.d)
+            theta = np.linalg.solve(gram + ridge, rows.T @ (known - BASELINE)).T
+            self.bandit.start_from(np.asarray(theta, np.float64), np.repeat(gram[None], len(theta), axis=0))
+
+    def scores(self, t: int) -> FloatArray:
+        """(K,): means and widths; NaN for arms that it does not have."""
+        return self.scores_of(self._stream.contexts[t])
+
+    def scores_of(self, x: NDArray[np.float32]) -> FloatArray:
+        """(K,) for a context."""
+        mean, width = self.bandit.rewards(x)
+        found = np.full(self._n_arms, np.nan)
+        found[self._places] = np.asarray(mean, np.float64) + width
+        return found
+
+    def choose(self, t: int, costs: FloatArray, allowed: BoolArray, price: float) -> int:
+        """As the bandit decides at that price."""
+        arm = self._ask(str(t), t, costs, allowed, price)
+        self._chosen[t] = arm
+        return arm
+
+    def learn(self, t: int, arm: int, reward: float) -> None:
+        """Of the arm that was chosen, or, where all are shown, of another."""
+        if self._chosen.get(t) == arm:
+            self.bandit.learn(str(t), reward)
+        elif arm in self._places:
+            only = np.arange(self._n_arms) == arm
+            self._ask(f"{t}:{arm}", t, np.zeros(self._n_arms), only, 0.0)
+            self.bandit.learn(f"{t}:{arm}", reward)
+
+    def appears(self, arm: int) -> None:
+        """A new arm, which starts where the others did."""
+        if arm not in self._places:
+            self._places.append(arm)
+            self.bandit.add_arm(self._stream.arms[arm], burn_in=_BURN_IN)
+
+    def _ask(self, name: str, t: int, costs: FloatArray, allowed: BoolArray, price: float) -> int:
+        pull = self.bandit.decide(
+            self._stream.contexts[t],
+            costs[self._places],
+            id=name,
+            now=float(t),
+            eligible=allowed[self._places],
+            price=price,
+        )
+        return self._stream.arms.index(pull.arm)
+
+
+def is_bandit(policy: str) -> bool:
+    """Whether there is a bandit of that name, or a file given by path holds one."""
+    if policy in bandits.available():
+        return True
+    return ".py:" in policy and issubclass(cast(type, bandits.get(policy)), bandits.BaseBandit)
+
+
+def names_of_bandits() -> Sequence[str]:
+    """All there are."""
+    return bandits.available()

@@ -190,9 +190,9 @@ def test_replicas_put_together_are_one(name: str) -> None:
     for row in range(90):
         arm = row % 3
         for bandit in (whole, left if row % 2 else right):
-            bandit._asked(arm, x[row].astype(np.float32))
             pull = bandits.Pull(str(row), ARMS[arm], x[row].astype(np.float32), 1.0, (1.0,), 0.0, 0)
             bandit._waiting[pull.id] = pull
+            bandit._asked(arm, pull)
             bandit.learn(pull, truth[row, arm])
     one = made(name)
     for replica in (right, left):
@@ -214,6 +214,7 @@ def test_rank_one_steps_are_the_inverse() -> None:
     bandit = made("linucb")
     play(bandit, 300)
     assert isinstance(bandit, LinearBandit)
+    bandit._settle()
     for place in range(3):
         exact = np.linalg.inv(bandit._gram[place] + bandit.ridge * np.eye(D))
         np.testing.assert_allclose(bandit._inverse[place], exact, atol=2e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -156,10 +157,10 @@ class BaseBandit:
         if forced is None:
             place, chances = self._pulled(self._chances(context, penalty, open_), open_)
         else:
-            place, chances = forced, tuple(float(arm == forced) for arm in range(len(self.arms)))
+            place, chances = forced, _certain(len(self.arms), forced)
         pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
         self._waiting[id] = pull
-        self._asked(place, context)
+        self._asked(place, pull)
         return pull
 
     def rewards(self, x: ArrayLike) -> Estimates:
@@ -190,7 +191,7 @@ class BaseBandit:
         for one in late:
             del self._waiting[one.id]
             if one.arm in self.arms:
-                self._forgotten(self.arms.index(one.arm), one.x)
+                self._forgotten(self.arms.index(one.arm), one)
         return len(late)
 
     @property
@@ -275,8 +276,8 @@ class BaseBandit:
         context = np.asarray(x, np.float32)
         if context.shape != (self.d,):
             raise DataError(f"a context has shape {context.shape}, expected ({self.d},)")
-        if not math.isfinite(context.sum()):
-            raise DataError("a context holds NaN or infinity")
+        if not math.isfinite(context @ context):
+            raise DataError("a context holds NaN or infinity, or numbers too large")
         return context
 
     def _forced(self, eligible: BoolArray | None) -> int | None:
@@ -294,10 +295,8 @@ class BaseBandit:
     def _pulled(self, chances: FloatArray | int, eligible: BoolArray | None) -> tuple[int, tuple[float, ...]]:
         """Draw where there is chance; an index is an arm for certain, but for the floor."""
         n = len(self.arms)
-        if not self.floor and not isinstance(chances, np.ndarray):
-            sure = [0.0] * n
-            sure[chances] = 1.0
-            return chances, tuple(sure)
+        if not self.floor and isinstance(chances, int):
+            return chances, _certain(n, chances)
         dense = chances if isinstance(chances, np.ndarray) else np.eye(n)[chances]
         if self.floor:
             may = np.ones(n) if eligible is None else eligible.astype(float)
@@ -312,13 +311,13 @@ class BaseBandit:
         """(K,) that add up to 1, or the one arm that is pulled for certain."""
         raise TypeError(f"{type(self).__name__} has no `_chances`")
 
-    def _asked(self, place: int, x: Vector) -> None:
+    def _asked(self, place: int, pull: Pull) -> None:
         """An arm was pulled."""
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
         """Its reward came."""
 
-    def _forgotten(self, place: int, x: Vector) -> None:
+    def _forgotten(self, place: int, pull: Pull) -> None:
         """Its reward is no longer waited for."""
 
     def _grown(self) -> None:
@@ -336,6 +335,12 @@ class BaseBandit:
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """What `_arrays` gave."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _certain(n: int, place: int) -> tuple[float, ...]:
+    """Chances of an arm that is pulled for certain."""
+    return tuple(float(arm == place) for arm in range(n))
 
 
 def best(values: FloatArray, penalty: FloatArray | None, eligible: BoolArray | None) -> int:

@@ -54,11 +54,12 @@ class DiscountedLinUCB(LinUCB):
         most = float(x @ x) / self.ridge
         return np.minimum(super()._variances(x) / np.maximum(faded, 1e-9), most)
 
-    def _asked(self, place: int, x: Vector) -> None:
+    def _asked(self, place: int, pull: Pull) -> None:
         self._clock += 1
-        super()._asked(place, x)
+        super()._asked(place, pull)
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
+        self._due.pop(pull.id, None)
         faded = self.gamma ** int(self._clock - self._last[place])
         self._last[place] = self._clock
         self._gram[place] *= faded

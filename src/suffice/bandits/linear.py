@@ -66,6 +66,10 @@ class LinearBandit(BaseBandit):
         self.alpha, self.ridge = alpha, ridge
         n = len(arms)
         self._gram, self._target = np.zeros((n, d, d)), np.zeros((n, d))
+        self._news: list[tuple[int, Vector, float]] = []
+        """Rewards that are in the inverses, and not yet in the sums."""
+        self._due: dict[str, tuple[int, Vector]] = {}
+        """Asked since the last decision, and not yet in the inverse for widths."""
         self._told = (self._gram.copy(), self._target.copy(), 0)
         self._start = np.zeros((n, d))
         """(K, d) where the regressions start from."""
@@ -76,6 +80,7 @@ class LinearBandit(BaseBandit):
         if theta.shape != self._start.shape:
             raise ConfigError(f"a prior of shape {theta.shape}, expected {self._start.shape}")
         self._start = np.array(theta, np.float64)
+        self._settle()
         if gram is not None:
             self._gram = self._gram + gram
             self._target = self._target + np.einsum("kij,kj->ki", gram, theta)
@@ -84,6 +89,7 @@ class LinearBandit(BaseBandit):
 
     def take(self) -> Statistics:
         """What was learnt since the last time this was called."""
+        self._settle()
         gram, target, n = self._told
         found = Statistics(self.arms, self._gram - gram, self._target - target, self.version - n)
         self._told = (self._gram.copy(), self._target.copy(), self.version)
@@ -99,6 +105,7 @@ class LinearBandit(BaseBandit):
         """
         if other.arms != self.arms or other.gram.shape != self._gram.shape:
             raise ConfigError(f"a replica with arms {', '.join(other.arms)} and gram {other.gram.shape}")
+        self._settle()
         self._gram += other.gram
         self._target += other.target
         self.version += other.n
@@ -112,11 +119,19 @@ class LinearBandit(BaseBandit):
 
     def _variances(self, x: Vector) -> Any:
         """(K,) x' A^-1 x of what was asked."""
-        n = len(self.arms)
-        return np.maximum((self._wide @ x).reshape(n, self.d) @ x, 0.0)
+        if self._due:
+            self._widen()
+        return np.maximum((self._wide @ x).reshape(len(self.arms), self.d) @ x, 0.0)
 
-    def _asked(self, place: int, x: Vector) -> None:
-        _step(self._asked_inverse[place], x)
+    def _widen(self) -> None:
+        """Bring the widths up to date with what was asked."""
+        for place, x in self._due.values():
+            _step(self._asked_inverse[place], x)
+            self._n_out[place] += 1
+        self._due.clear()
+
+    def _asked(self, place: int, pull: Pull) -> None:
+        self._due[pull.id] = (place, pull.x)
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
         x = pull.x
@@ -125,14 +140,31 @@ class LinearBandit(BaseBandit):
         along = inverse @ x
         scale = 1.0 + float(x @ along)
         self._theta[place] += along * (residual / scale)
-        inverse -= np.multiply.outer(along, along / scale)
-        self._gram[place] += np.multiply.outer(x, x)
-        self._target[place] += (reward - BASELINE) * x
-        self._steps[place] += 1
-        if self._steps[place] >= _REFRESH:
-            self._renew(place)
+        inverse -= np.multiply.outer(along, along * np.float32(1 / scale))
+        if self._due.pop(pull.id, None) is None:
+            self._n_out[place] -= 1
+        elif self._n_out[place]:  # no decision in between, and others of this arm are out
+            _step(self._asked_inverse[place], x)
+        if not self._n_out[place]:
+            self._asked_inverse[place] = inverse
+        self._news.append((place, x, reward))
+        if len(self._news) >= _REFRESH:
+            self._rebuild()
 
-    def _forgotten(self, place: int, x: Vector) -> None:
+    def _settle(self) -> None:
+        """Bring the sums up to date."""
+        for place in {place for place, _, _ in self._news}:
+            rows = np.array([x for arm, x, _ in self._news if arm == place], np.float64)
+            brought = np.array([reward for arm, _, reward in self._news if arm == place]) - BASELINE
+            self._gram[place] += rows.T @ rows
+            self._target[place] += brought @ rows
+        self._news.clear()
+
+    def _forgotten(self, place: int, pull: Pull) -> None:
+        if self._due.pop(pull.id, None) is not None:
+            return
+        self._n_out[place] -= 1
+        x = pull.x
         along = self._asked_inverse[place] @ x
         scale = 1.0 - float(x @ along)
         if scale > 1e-3:
@@ -142,26 +174,31 @@ class LinearBandit(BaseBandit):
 
     def _renew(self, place: int) -> None:
         """Inverses from the sums; what waits is asked again."""
+        self._settle()
         eye = self.ridge * np.eye(self.d)
         inverse = np.linalg.inv(self._gram[place] + eye)
         self._inverse[place] = self._asked_inverse[place] = inverse
         self._theta[place] = inverse @ (self._target[place] + self.ridge * self._start[place])
-        self._steps[place] = 0
+        self._n_out[place] = 0
         for one in self._waiting.values():
-            if one.arm == self.arms[place]:
+            if one.arm == self.arms[place] and one.id not in self._due:
                 _step(self._asked_inverse[place], one.x)
+                self._n_out[place] += 1
 
     def _rebuild(self) -> None:
         n, d = len(self.arms), self.d
+        self._due.clear()
         self._inverse = np.empty((n, d, d), np.float32)
         self._asked_inverse = np.empty((n, d, d), np.float32)
         self._wide = self._asked_inverse.reshape(n * d, d)
         self._theta = np.empty((n, d), np.float32)
-        self._steps = np.zeros(n, np.intp)
+        self._n_out = [0] * n
+        """Pulls that wait and are in the inverse for widths."""
         for place in range(n):
             self._renew(place)
 
     def _grown(self) -> None:
+        self._settle()
         self._gram = np.concatenate([self._gram, np.zeros((1, self.d, self.d))])
         self._target = np.concatenate([self._target, np.zeros((1, self.d))])
         self._start = np.concatenate([self._start, self._start.mean(axis=0, keepdims=True)])
@@ -169,6 +206,7 @@ class LinearBandit(BaseBandit):
         self._rebuild()
 
     def _shrunk(self, place: int) -> None:
+        self._settle()
         self._gram = np.delete(self._gram, place, axis=0)
         self._target = np.delete(self._target, place, axis=0)
         self._start = np.delete(self._start, place, axis=0)
@@ -179,9 +217,11 @@ class LinearBandit(BaseBandit):
         return super()._params() | {"alpha": self.alpha, "ridge": self.ridge}
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
+        self._settle()
+        self._widen()
         told = {"told_gram": self._told[0], "told_target": self._told[1], "told_n": np.array(self._told[2])}
         live = {"inverse": self._inverse, "asked_inverse": self._asked_inverse, "theta": self._theta}
-        sums = {"gram": self._gram, "target": self._target, "start": self._start, "steps": self._steps}
+        sums = {"gram": self._gram, "target": self._target, "start": self._start}
         return sums | told | live
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -195,10 +235,11 @@ class LinearBandit(BaseBandit):
         self._gram, self._target, self._start = arrays["gram"], arrays["target"], arrays["start"]
         self._told = (arrays["told_gram"], arrays["told_target"], int(arrays["told_n"]))
         self._inverse[:], self._asked_inverse[:] = arrays["inverse"], arrays["asked_inverse"]
-        self._theta[:], self._steps = arrays["theta"], arrays["steps"]
+        self._theta[:] = arrays["theta"]
+        self._n_out = [sum(one.arm == arm for one in self._waiting.values()) for arm in self.arms]
 
 
 def _step(inverse: NDArray[np.float32], x: Vector) -> None:
     """A^-1 after x x' was added to A (Sherman and Morrison)."""
     along = inverse @ x
-    inverse -= np.multiply.outer(along, along / np.float32(1.0 + float(x @ along)))
+    inverse -= np.multiply.outer(along, along * np.float32(1 / (1 + float(x @ along))))

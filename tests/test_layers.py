@@ -14,7 +14,17 @@ ROOT = Path(suffice.__file__).parent
 LAYERS = (
     ("errors", "types", "outcomes", "_reading", "_yaml", "protocols", "registry", "catalogue"),
     ("metrics", "calibration", "confidence"),
-    ("embedders", "routers", "policies", "bandits", "budgets", "gating", "caching", "cascades"),
+    (
+        "embedders",
+        "routers",
+        "policies",
+        "bandits",
+        "budgets",
+        "experiments",
+        "gating",
+        "caching",
+        "cascades",
+    ),
     ("providers", "store", "retrieval"),
     (
         "config",

@@ -25,6 +25,7 @@ from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans import Plan
 from suffice.plans.guard import Guard, check
+from suffice.plans.trials import Trials
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
 from suffice.routers import costs as costs_file
@@ -33,7 +34,7 @@ from suffice.routers.base import BaseRouter
 from suffice.routers.llm import LLM
 from suffice.routers.ruleset import RuleSet
 from suffice.routers.sticky import Sticky
-from suffice.store import open_ledger, open_store
+from suffice.store import SqliteStore, open_ledger, open_store
 from suffice.types import Candidate, Query, Versions
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         models = {name: confidence.asking(model) for name, model in models.items()}
     check_budgets(config.budgets, candidates, pipelines)
     store = store if store is not None else open_store(config.store)
-    return Engine(
+    made = Engine(
         models,
         pipelines,
         store,
@@ -111,6 +112,9 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         confidence=confidence,
         guard=Guard(open_ledger(config.ledger, store), config.budgets, is_strict=config.ledger is not None),
     )
+    if isinstance(store, SqliteStore):
+        made.trials = Trials(store.experiments(), made.names, store.add_feedback)
+    return made
 
 
 def check_budgets(

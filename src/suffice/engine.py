@@ -11,7 +11,7 @@ import math
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from time import perf_counter
 from types import MappingProxyType
@@ -38,6 +38,7 @@ from suffice.types import (
     Options,
     Query,
     Record,
+    Trial,
     Usage,
 )
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from suffice.plans.guard import Guard
     from suffice.plans.purse import Purse
     from suffice.plans.shadow import Ask, Shadow, Slot
+    from suffice.plans.trials import Asking, Assigned, Trials
 
 INLINE_S: Final = 0.002
 """A decision expected to take longer leaves the event loop."""
@@ -102,6 +104,7 @@ class Engine:
         shadows: Mapping[str, Shadow] = MappingProxyType({}),
         confidence: AnswerConfidence | None = None,
         guard: Guard | None = None,
+        trials: Trials | None = None,
     ) -> None:
         """
         Parameters
@@ -114,6 +117,7 @@ class Engine:
         shadows : by pipeline name, of those with the policy `guarantee`
         confidence : how sure an answer is; None reads it, uncalibrated, where a client asks for logprobs
         guard : keeps the budgets; closed with the engine
+        trials : splits the traffic of running experiments
         """
         self._http = http
         self.models = dict(models)
@@ -131,6 +135,7 @@ class Engine:
             self._shadow_of["auto"] = shadows["auto"]
         self.confidence = confidence
         self.guard = guard
+        self.trials = trials
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -192,6 +197,8 @@ class Engine:
         """Let go of all connections and write what is queued; shadows under way have five seconds."""
         for shadow in self.shadows.values():
             await shadow.close()
+        if self.trials is not None:
+            await self.trials.close()
         for model in self.models.values():
             await model.close()
         if self._http is not None:
@@ -242,14 +249,33 @@ class Engine:
             spent = None if purse is None or is_named else guard.degrading(request.caller, request.query.user)
             if spent is not None:
                 return self._run(request, *await self._degraded(request, *spent), purse)
+        assigned = None
+        if self.trials is not None:
+            assigned = await self.trials.assign(request.model, request.caller, request.query, new_id)
+        if assigned is not None:
+            return await self._assigned(request, assigned, purse)
         decision = await self.decide(request)
-        run = self._run(
-            request, decision, self._plan if is_named else self._pipeline(request.model).plan, purse
-        )
+        run = self._run(request, decision, self._plan_of(request.model), purse)
         shadow = self._shadow_of.get(request.model)
         if shadow is not None:
             run.slot = shadow.toss()
         return run
+
+    async def _assigned(self, request: Request, assigned: Assigned, purse: Purse | None) -> _Run:
+        """One request of an experiment: its record names what the client asked for, and the arm."""
+        decision = await self.decide(msgspec.structs.replace(request, model=assigned.model))
+        run = self._run(request, decision, self._plan_of(assigned.model), purse)
+        reason = "; ".join(filter(None, (decision.reason, assigned.reason)))
+        run.decision = msgspec.structs.replace(decision, reason=reason)
+        run.trial = assigned.trial
+        run.shadowing = assigned if assigned.is_shadowed else None
+        shadow = self._shadow_of.get(assigned.model)
+        if shadow is not None:
+            run.slot = shadow.toss()
+        return run
+
+    def _plan_of(self, model: str) -> Plan:
+        return self._plan if model in self._passes else self._pipeline(model).plan
 
     async def _degraded(self, request: Request, budget: Budget, way: str) -> tuple[Decision, Plan]:
         """The decision where a budget nears its end, and how its candidates are asked: more cheaply."""
@@ -278,7 +304,9 @@ class Engine:
 
     def ask_for(self, record: Record, slot: Slot) -> Ask:
         """Asks candidates on the account of a request that is shadowed; each call leaves a record."""
+        return self._asking(record, slot.probability)
 
+    def _asking(self, record: Record, probability: float) -> Ask:
         async def ask(name: str, query: Query, options: Options) -> Answer:
             caller = Caller(tenant=record.tenant, keep_content=record.query is not None)
             request = Request(query=query, model=SHADOW, options=options, caller=caller)
@@ -287,9 +315,9 @@ class Engine:
                 candidate=name,
                 ranking=(name,),
                 arms=(name,),
-                propensities=(slot.probability,),
+                propensities=(probability,),
                 policy=record.decision.policy,
-                reason=f"shadow of {record.id}, drawn with probability {slot.probability:g}",
+                reason=f"shadow of {record.id}, drawn with probability {probability:g}",
                 versions=record.decision.versions,
             )
             guard = self.guard
@@ -297,6 +325,29 @@ class Engine:
             return (await _ended(self._run(request, decision, purse=purse))).answer
 
         return ask
+
+    def asking(self, request: Request, control: Record) -> Asking:
+        """How an experiment's shadow asks on the account of the request that it shadows."""
+        from suffice.plans.shadow.sampler import NOT_ASKED_AGAIN
+
+        fields = {k: v for k, v in request.options.fields.items() if k not in NOT_ASKED_AGAIN}
+        again = msgspec.structs.replace(request, options=Options(fields=fields), is_stream=False)
+
+        def begin(trial: Trial, model: str) -> tuple[Query, Ask, Callable[[], Awaitable[Result]]]:
+            async def shadowed() -> Result:
+                decision = await self.decide(msgspec.structs.replace(again, model=model))
+                guard = self.guard
+                purse = None if guard is None else await guard.purse(again.caller, again.query, self.models)
+                asked = msgspec.structs.replace(again, model=SHADOW)
+                run = self._run(asked, decision, self._plan_of(model), purse)
+                reason = f"{decision.reason}; shadow of {control.id} in experiment {trial.experiment}"
+                run.decision = msgspec.structs.replace(decision, plan=SHADOW, reason=reason)
+                run.trial = trial
+                return await _ended(run)
+
+            return again.query, self._asking(control, 1.0), shadowed
+
+        return begin
 
     def confidence_of(self, answer: Answer) -> tuple[float | None, str | None]:
         """In [0, 1], or why there is none, where one was configured."""
@@ -378,7 +429,8 @@ class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
     __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
-                 "notes", "purse", "recorded", "request", "slot", "speaker", "start")  # fmt: skip
+                 "notes", "purse", "recorded", "request", "shadowing", "slot", "speaker", "start",
+                 "trial")  # fmt: skip
 
     def __init__(
         self,
@@ -403,6 +455,9 @@ class _Run:
         self.recorded: Record | None = None
         self.slot: Slot | None = None
         """Where the coin fell on shadow."""
+        self.trial: Trial | None = None
+        self.shadowing: Assigned | None = None
+        """Where an experiment wants the treatment asked too."""
 
     def see(self, event: Event) -> None:
         if isinstance(event, Attempt):
@@ -505,12 +560,16 @@ class _Run:
             error=error,
             query=msgspec.json.encode(request.query.chat()).decode() if keeps else None,
             answer=content if keeps else None,
+            trial=self.trial,
         )
         self.recorded = record
         self.engine.store.append(record)
         if self.slot is not None:
             answer = self.answer if error is None else None
             self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)
+        if self.shadowing is not None and error is None and self.engine.trials is not None:
+            asking = self.engine.asking(request, record)
+            self.engine.trials.shadow(self.shadowing, record, self.answer, asking)
         return record
 
     def _decided(self) -> Decision:

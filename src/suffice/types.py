@@ -318,6 +318,19 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether this caller agreed to have queries and answers stored."""
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request's place in an experiment."""
+
+    experiment: str
+    arm: Literal["control", "treatment"]
+    share: float
+    """The probability with which it was to be the treatment."""
+    unit: str
+    """Who is always in the same arm: a digest of the user, else the session, else the request."""
+    of: str | None = None
+    """The record whose request was asked again, as a shadow."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is kept of one request."""
 
@@ -353,6 +366,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Messages as JSON; only with consent."""
     answer: str | None = None
     """Only with consent."""
+    trial: Trial | None = None
+    """Where it was part of an experiment."""
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):

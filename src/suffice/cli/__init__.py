@@ -40,6 +40,7 @@ COMMANDS = (
     "spend",
     "keys",
     "budgets",
+    "experiment",
     "replay",
 )
 """In the order of `suffice --help`; each is a module of this package with `register(app)`."""

@@ -5,6 +5,7 @@ Both look at a moving window: two halves, of which the older is dropped when the
 
 from __future__ import annotations
 
+import logging
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -12,7 +13,10 @@ from typing import Final
 
 import msgspec
 
+from suffice.metrics import Adwin, PageHinkley
 from suffice.types import Record
+
+_log = logging.getLogger("suffice.gateway")
 
 N_CELLS: Final = 10
 HALF_FEEDBACK: Final = 500
@@ -63,6 +67,46 @@ class Joined(msgspec.Struct):
         return self.squares / self.n
 
 
+class Residuals(msgspec.Struct):
+    """Feedback less the router's score, of one candidate, since the start."""
+
+    n: int = 0
+    total: float = 0.0
+    adwin: int = 0
+    """Alarms, as is the next."""
+    page_hinkley: int = 0
+
+    def add(self, other: Residuals) -> None:
+        self.n += other.n
+        self.total += other.total
+        self.adwin += other.adwin
+        self.page_hinkley += other.page_hinkley
+
+
+class Detectors:
+    """Watch the residuals of every candidate in this process; they begin anew when it does."""
+
+    def __init__(self) -> None:
+        self._by_arm: dict[str, tuple[Adwin, PageHinkley]] = {}
+
+    def heard(self, arm: str, residual: float, counted: Residuals) -> None:
+        """Take a residual of a candidate of the panel, and count the alarms."""
+        if arm not in self._by_arm:
+            self._by_arm[arm] = Adwin(), PageHinkley()
+        adwin, page_hinkley = self._by_arm[arm]
+        counted.n += 1
+        counted.total += residual
+        has_changed, has_fallen = adwin.update(residual), page_hinkley.update(residual)
+        counted.adwin += has_changed
+        counted.page_hinkley += has_fallen
+        if has_changed or has_fallen:
+            _log.warning(
+                "drift: feedback on %s less its score has %s; the router may be out of date",
+                arm,
+                "fallen" if has_fallen else "changed",
+            )
+
+
 class Drift(msgspec.Struct):
     """Of one process."""
 
@@ -73,6 +117,8 @@ class Drift(msgspec.Struct):
     cells_before: list[int] = []
     missing: int = 0
     """Answers of which no confidence could be had."""
+    residuals: dict[str, Residuals] = {}
+    """By candidate."""
 
     def saw(self, record: Record, edges: Sequence[float]) -> None:
         """An answer; edges are those of the reference, none where there is no reference."""
@@ -97,6 +143,8 @@ class Drift(msgspec.Struct):
         self.cells = _sum(self.cells, other.cells)
         self.cells_before = _sum(self.cells_before, other.cells_before)
         self.missing += other.missing
+        for arm, one in other.residuals.items():
+            self.residuals.setdefault(arm, Residuals()).add(one)
 
     @property
     def window(self) -> Joined:

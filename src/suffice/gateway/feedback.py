@@ -33,14 +33,16 @@ async def give(gateway: Gateway, call: Call) -> None:
         record = await asyncio.to_thread(gateway.engine.store.record, feedback.record_id, feedback.tenant)
         if record is not None and record.confidence is not None:
             gateway.metrics.heard(record.confidence, feedback.value)
+        if record is not None:
+            gateway.metrics.judged(record, feedback.value)
     await call.json(
         {"object": "feedback", "id": feedback.record_id, "name": feedback.name, "value": feedback.value}
     )
 
 
 async def _is_first_score(gateway: Gateway, feedback: Feedback) -> bool:
-    """Whether this tells how right a confidence was, for the first time."""
-    if gateway.engine.confidence is None or feedback.name != "score":
+    """Whether this tells for the first time how right a confidence and a score were."""
+    if feedback.name != "score":
         return False
     known = await asyncio.to_thread(gateway.engine.store.feedback, feedback.record_id, feedback.tenant)
     return all(one.name != "score" for one in known)

@@ -11,6 +11,8 @@ import msgspec
 
 from suffice.gateway.board import Board
 from suffice.gateway.counters import Counts, Queue
+from suffice.gateway.drift import Detectors, Residuals
+from suffice.gateway.experiments import drift_families, experiment_families
 from suffice.gateway.exposition import exposition
 from suffice.gateway.promises import confidence_families, guarantee_families
 from suffice.types import Attempt, Record
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from suffice.plans.confidence import AnswerConfidence
     from suffice.plans.guard import Guard
     from suffice.plans.shadow import Shadow
+    from suffice.plans.trials import Trials
 
 NOBODY: Final = ""
 """The candidate of a request that none answered."""
@@ -41,11 +44,13 @@ class Metrics:
         self._confidence: AnswerConfidence | None = None
         self._promises: Mapping[str, Shadow] = {}
         self._guard: Guard | None = None
+        self._trials: Trials | None = None
+        self._detectors = Detectors()
 
     def watch(self, engine: Engine) -> None:
         """Show how the engine's confidences and promises fare, where it has any."""
         self._confidence, self._promises = engine.confidence, engine.shadows
-        self._guard = engine.guard
+        self._guard, self._trials = engine.guard, engine.trials
         if self._guard is not None:
             self._guard.events = self.counts.budgets
 
@@ -90,6 +95,14 @@ class Metrics:
         """Feedback on an answer whose confidence is known."""
         self.counts.drift.heard(confidence, feedback)
 
+    def judged(self, record: Record, feedback: float) -> None:
+        """The first score of an answer: whether its candidate is still as good as the router thinks."""
+        arm = record.candidate
+        score = None if arm is None else record.decision.of(record.decision.scores, arm)
+        if arm is not None and score is not None:
+            counted = self.counts.drift.residuals.setdefault(arm, Residuals())
+            self._detectors.heard(arm, feedback - score, counted)
+
     def publish(self, store: Mapping[str, Any]) -> None:
         """Show the other workers how far this one is; `store` is what `Store.stats` says."""
         queue = Queue(**{name: store.get(name) or 0 for name in Queue.__struct_fields__})
@@ -109,6 +122,9 @@ class Metrics:
                 if page is not None:
                     total.add(_decoder.decode(page))
         families = chain(
-            confidence_families(total.drift, self._confidence), guarantee_families(self._promises)
+            confidence_families(total.drift, self._confidence),
+            guarantee_families(self._promises),
+            drift_families(total.drift.residuals),
+            experiment_families(() if self._trials is None else self._trials.standing),
         )
         return exposition(total, store, self._started_at, families)

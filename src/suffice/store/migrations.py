@@ -111,12 +111,40 @@ def m005_budgets(connection: sqlite3.Connection) -> None:
         connection.execute(statement.format(bytes="BLOB", tail=" WITHOUT ROWID"))
 
 
+def m006_experiments(connection: sqlite3.Connection) -> None:
+    """Experiments, how far each has read, and the sums of their units."""
+    connection.execute(
+        """
+        CREATE TABLE experiments (
+            seq INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            is_running INTEGER NOT NULL,
+            settings TEXT NOT NULL,
+            progress TEXT NOT NULL,
+            records_seq INTEGER NOT NULL,
+            feedback_seq INTEGER NOT NULL
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE experiment_units (
+            experiment TEXT NOT NULL,
+            unit TEXT NOT NULL,
+            sums TEXT NOT NULL,
+            PRIMARY KEY (experiment, unit)
+        ) WITHOUT ROWID
+        """
+    )
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     m001_records,
     m002_feedback,
     m003_keys,
     m004_losses,
     m005_budgets,
+    m006_experiments,
 )
 
 

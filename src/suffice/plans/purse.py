@@ -121,7 +121,8 @@ class Purse:
         """The options with that output limit, in the field that was given or that this provider wants."""
         name = "max_completion_tokens" if candidate.provider in _OPENAI else "max_tokens"
         if options.max_tokens is not None:
-            name = next(key for key in ("max_completion_tokens", "max_tokens") if key in options.fields)
+            given = (key for key in ("max_completion_tokens", "max_tokens") if key in options.fields)
+            name = next(key for key in given if isinstance(options.fields[key], int))
         self._max_tokens = max_tokens
         return msgspec.structs.replace(options, fields={**options.fields, name: max_tokens})
 

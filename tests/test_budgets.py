@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -340,6 +341,26 @@ def test_plans_that_ask_often_reserve_every_call() -> None:
     result, found = run(work)
     assert small.n_calls == 3
     assert found["all"] == Use(result.record.usage.total_tokens, 0, 0)
+
+
+def test_shadows_are_reserved_on_the_account_of_their_team() -> None:
+    small, large = model("small"), model("large", price=DEAR)
+    acme = Caller(tenant="acme", key_id="k")
+
+    async def work() -> Any:
+        budgets = [Budget(name="t", per="team", usd=1), Budget(name="k", per="key", only="k", usd=1)]
+        engine = guarded(small, large, budgets=budgets)
+        result = await engine.answer(asking("small", caller=acme))
+        before = await books(engine)
+        ask = engine.ask_for(result.record, SimpleNamespace(probability=0.5))  # type: ignore[arg-type]
+        answer = await ask("large", Query(text="how are you"), Options())
+        after = await books(engine)
+        await engine.close()
+        return answer, before, after
+
+    answer, before, after = run(work)
+    assert after["acme"].spent - before["acme"].spent == int(answer.cost_usd * 10**12)
+    assert after["k"] == before["k"], "a shadow is not asked for with a key"
 
 
 def test_failed_calls_cost_nothing_and_unknown_costs_all_that_was_reserved() -> None:

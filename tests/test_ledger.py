@@ -325,6 +325,19 @@ def test_a_reservation_whose_caller_left_is_given_back() -> None:
     assert asyncio.run(main()) == {("a", 0): Use(0, 0, 0)}
 
 
+def test_a_closed_desk_takes_nothing() -> None:
+    async def main() -> Any:
+        desk = Desk(MemoryLedger())
+        await desk.reserve(reserve("1", claim(amount=9)))
+        await desk.close()
+        desk.settle(Settle("1", (4,)))
+        with pytest.raises(StoreError, match="closed"):
+            await desk.reserve(reserve("2", claim(amount=1)))
+        return await desk.ledger.uses()
+
+    assert asyncio.run(main()) == {("a", 0): Use(0, 9, 0)}
+
+
 def test_reservations_of_an_earlier_boot_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not os.path.exists("/proc/sys/kernel/random/boot_id"):
         pytest.skip("this system names no boots")

@@ -23,13 +23,7 @@ GLOBAL: Final = "all"
 class Budget(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
 ):
-    """One limit, as configured.
-
-    Raises
-    ------
-    ValueError
-        On a limit that is not above 0, both or none of `usd` and `tokens`, or parts that do not fit.
-    """
+    """One limit, as configured."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
     per: Scope = "global"
@@ -61,6 +55,7 @@ class Budget(
     """What becomes of a reservation whose process died before it settled."""
 
     def __post_init__(self) -> None:
+        """Raises a ValueError on a limit that is not above 0, and on parts that do not fit."""
         if (self.usd is None) == (self.tokens is None):
             raise ValueError(f"the budget {self.name!r} needs either `usd` or `tokens`")
         amount = self.usd if self.tokens is None else self.tokens

@@ -31,6 +31,7 @@ class Desk:
         self.ledger = ledger
         self._queue: deque[Entry] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.fault: StoreError | None = None
         """Why the last batch was refused; None once one went in."""
 
@@ -67,7 +68,9 @@ class Desk:
         await asyncio.shield(future)
 
     async def close(self, within_s: float = 5.0) -> None:
-        """Book what waits, and let go of the ledger."""
+        """Book what waits, and let go of the ledger; what comes later ends with its lease."""
+        await asyncio.sleep(0)  # streams that were left are closed by the loop, and settle then
+        self._is_closed = True
         if self._worker is not None:
             await asyncio.wait((self._worker,), timeout=within_s)
             if not self._worker.done():
@@ -76,6 +79,10 @@ class Desk:
         await self.ledger.close()
 
     def _add(self, operation: Operation, future: asyncio.Future[Outcome] | None) -> None:
+        if self._is_closed:
+            if future is not None:
+                future.set_exception(StoreError("the ledger is closed"))
+            return
         self._queue.append((operation, future))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.get_running_loop().create_task(self._work())

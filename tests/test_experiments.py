@@ -1,13 +1,16 @@
 """Experiments: who gets what, what is found, and what follows, in the store, the engine and the command."""
 
 import asyncio
+import json
 import random
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands import Commands
+from commands import Commands, FakeProvider
 from fakes import DEAR, Constant, FakeModel, TableRouter
 from suffice import policies
 from suffice.engine import Engine, Request
@@ -369,3 +372,44 @@ def test_the_command(suffice: Commands) -> None:
     assert "ended" in run("experiment", "stop", "one").out
     (line,) = run("experiment", "status", "--json").json
     assert line["status"] == "stopped" and line["share"] == 0
+
+
+def test_a_gateway_takes_up_an_experiment_without_a_restart(suffice: Commands) -> None:
+    """Two workers on one store: users are split, feedback rolls the treatment back, all over HTTP."""
+    with FakeProvider() as provider:
+        pipelines = "pipelines:\n  cheap: {policy: {name: utility, value_usd: 0}}\n"
+        suffice.write(provider.config + "policy: {name: utility, value_usd: 1000}\n" + pipelines)
+        with suffice.start("up", "--port", "0", "--workers", "2") as gateway:
+            assert gateway.says("suffice ready on")
+            url = gateway.out.split("ready on ")[1].split("/v1")[0] + "/v1"
+            assert {_chat(url, f"u{i}")[0] for i in range(6)} == {"dear"}
+            wrong = suffice("experiment", "start", "x", "--treatment", "auto:nothing")
+            assert wrong.code == 1 and "auto:cheap" in wrong.err
+            options = ("--treatment", "auto:cheap", "--kind", "ab", "--least", "15", "--ignore-cost")
+            assert suffice("experiment", "start", "cheaper", *options).code == 0
+            time.sleep(2.5)
+            answers = [_chat(url, f"u{i}") for i in range(80)]
+            assert {model for model, _ in answers} == {"dear", "cheap"}
+            assert [_chat(url, f"u{i}")[0] for i in range(10)] == [model for model, _ in answers[:10]]
+            for model, record_id in answers:
+                _post(f"{url}/feedback", {"id": record_id, "value": float(model == "dear")})
+            (line,) = suffice("experiment", "status", "--json").json
+            assert line["status"] == "rolled back" and line["found"]["judged"][1] >= 15
+            time.sleep(2.5)
+            assert {_chat(url, f"u{i}")[0] for i in range(10)} == {"dear"}
+            gateway.signals(15)
+            assert gateway.ends() == 0
+
+
+def _chat(url: str, user: str) -> tuple[str, str]:
+    """Who answered, and the record."""
+    body = {"model": "auto", "user": user, "messages": [{"role": "user", "content": "hi"}]}
+    headers = _post(f"{url}/chat/completions", body)
+    return headers["x-suffice-model"], headers["x-suffice-id"]
+
+
+def _post(url: str, body: Any) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as reply:
+        reply.read()
+        return reply.headers

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-"""So long an experiment that was started, stopped or decided may go unnoticed."""
+"""How old what is known may be before a look is taken, beside the requests."""
+LATEST_S: Final = 2.0
+"""And before a request waits for it: so long a change may go unnoticed."""
 _TOOLS: Final = ("tool_calls", "function_call")
 
 
@@ -80,10 +82,11 @@ class Trials:
         model : what the client asks for
         new_id : names the unit of a request without user and session
         """
-        if self._looked_at == float("-inf"):
-            await self.look()
-        elif time.monotonic() - self._looked_at > LOOK_S and self._looking is None:
+        age_s = time.monotonic() - self._looked_at
+        if age_s > LOOK_S and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self.look())
+        if age_s > LATEST_S and self._looking is not None:
+            await asyncio.shield(self._looking)
         found = self._by_control.get(model)
         if found is None:
             return None

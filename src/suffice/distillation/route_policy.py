@@ -161,14 +161,13 @@ class RoutePolicy:
         elif is_reference:
             frame = self.lm.disable_adapter()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not is_reference), frame:
-            logits = lm(input_ids=ids, attention_mask=seen).logits.float()
-        found = logits[:, :-1].log_softmax(2).gather(2, ids[:, 1:, None])[:, :, 0]  # (n, longest - 1)
-        width = max(len(one.reply) for one in said)
-        cut = found.new_zeros((len(said), width))
-        for row, one in enumerate(said):
-            start = len(one.context) - 1
-            cut[row, : len(one.reply)] = found[row, start : start + len(one.reply)]
-        return cut
+            logits = lm(input_ids=ids, attention_mask=seen).logits
+            found = logits.new_zeros((len(said), max(len(one.reply) for one in said)), dtype=torch.float32)
+            for row, one in enumerate(said):  # the vocabulary is wide: only where something was said
+                start, n = len(one.context), len(one.reply)
+                each = logits[row, start - 1 : start - 1 + n].float().log_softmax(1)
+                found[row, :n] = each.gather(1, ids[row, start : start + n, None])[:, 0]
+        return found
 
     def save(self, directory: Path | str) -> None:
         """In the format of transformers, or of peft, which other tools read and serve."""

@@ -559,6 +559,23 @@ def test_a_ledger_that_cannot_be_read_refuses_new_keys_where_it_is_strict() -> N
         asyncio.run(purse(True))
 
 
+def test_a_gateway_that_rested_sees_new_budgets_before_it_answers() -> None:
+    small = model()
+    ledger = MemoryLedger()
+
+    async def work() -> None:
+        engine = guarded(small, budgets=[], ledger=ledger)
+        await engine.answer(asking("small"))
+        await ledger.set_budget(Budget(name="new", usd=1e-9))
+        assert engine.guard is not None
+        engine.guard._looked_at -= 10.0
+        with pytest.raises(AllAttemptsFailed):
+            await engine.answer(asking("small"))
+        await engine.close()
+
+    run(work)
+
+
 def test_many_requests_of_a_new_key_look_once_or_twice() -> None:
     class Slow(MemoryLedger):
         n_looks = 0

@@ -103,7 +103,9 @@ class Guard:
                 self._known_keys.clear()
             if has_looked:
                 self._known_keys.add(caller.key_id)
-        elif time.monotonic() - self._looked_at > LOOK_S and self._looking is None:
+        elif (age_s := time.monotonic() - self._looked_at) > 2 * LOOK_S:  # nobody asked for a while
+            await self.look()
+        elif age_s > LOOK_S and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self.look())
             self._looking.add_done_callback(self._has_looked)
         if not self._index:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import sqlite3
 import time
 import urllib.request
 from pathlib import Path
@@ -330,6 +331,22 @@ def test_an_experiment_of_unknown_parts_is_left_alone(caplog: pytest.LogCaptureF
         panel.books.stop("nobody", 0.0)
     assert set(asyncio.run(panel.serve(10, (1.0, 1.0)))) == {"old"}
     assert "no auto:gone" in caplog.text
+
+
+def test_a_damaged_state_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = str(tmp_path / "s.db")
+    panel = Panel(path)
+    panel.books.start(_ab(), 0.0)
+    with sqlite3.connect(path) as connection:
+        connection.execute('UPDATE experiments SET progress = \'{"stage": "x"}\'')
+    connection.close()
+
+    async def main() -> None:
+        assert set(await panel.serve(5, (1.0, 1.0))) == {"old"}
+        await panel.engine.close()
+
+    asyncio.run(main())
+    assert "cannot be read" in caplog.text
 
 
 def test_metrics_show_experiments_and_drift() -> None:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from suffice.errors import StoreError, SufficeError
+import msgspec
+
+from suffice.errors import SufficeError
 from suffice.experiments import DIFFERENCE, Experiment, Progress, position, unit_of
 from suffice.plans.shadow.base import Ask
 from suffice.plans.shadow.judge import Judge
@@ -111,8 +113,8 @@ class Trials:
         """Take up what was recorded since, here and elsewhere, and what follows from it."""
         try:
             self._use(await asyncio.to_thread(self._books.look, time.time()))
-        except StoreError as error:
-            _log.warning("experiments stay as they were, the store does not answer: %s", error)
+        except (SufficeError, msgspec.MsgspecError) as error:
+            _log.warning("experiments stay as they were, they cannot be read: %s", error)
         finally:
             self._looked_at = time.monotonic()
             self._looking = None

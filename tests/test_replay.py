@@ -151,9 +151,10 @@ class TestCosts:
 
 class TestContexts:
     def test_shapes_and_the_constant(self, data: Outcomes, warm: Outcomes) -> None:
-        cold, none = contexts(data, None)
-        assert none is None and cold.shape == (150, 33)
-        seen, past = contexts(data, warm)
+        cold, none, no_arms = contexts(data, None)
+        assert none is None and no_arms == () and cold.shape == (150, 33)
+        seen, past, scored = contexts(data, warm)
+        assert scored == MODELS
         assert past is not None and seen.shape[1] == past.shape[1] <= 64
         assert (seen[:, -1] == 1).all() and (past[:, -1] == 1).all()
         assert np.isfinite(seen).all() and np.isfinite(past).all()
@@ -162,7 +163,7 @@ class TestContexts:
         """Outcomes by lot: a router that saw them would remember, held-out scores cannot correlate."""
         rng = np.random.default_rng(0)
         luck = Outcomes.from_arrays(warm.queries, MODELS, rng.random((120, 3)), cost_usd=warm.cost_usd)
-        _, past = contexts(warm, luck)
+        _, past, _ = contexts(warm, luck)
         assert past is not None
         assert abs(np.corrcoef(past[:, -2], luck.quality[:, 2])[0, 1]) < 0.3
 

@@ -4,8 +4,8 @@
 
 The queries are split once into warm and stream; all sides play the same orders of the stream. ParetoBandit
 runs on our contexts, and on MiniLM vectors (`suffice pull minilm`) with its own components and, as it ships
-them, its own priors from 8,374 other queries; with its defaults, and with the setting that did best on the warm
-queries. A side that spends more than the budget has an advantage that it should not have: `spent` says so.
+them, its own priors from 8,374 other queries; with its defaults, and with the setting that did best on the
+warm queries. A side that spends more than the budget has an undue advantage: `spent` says so.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _plain(stream: Outcomes) -> Stream:
 
 def _peer(options: argparse.Namespace, warm: Outcomes, stream: Outcomes) -> dict[str, Any]:
     """What its side found, by view, start and setting, then by budget."""
-    seen, past = contexts(stream, warm)
+    seen, past, _ = contexts(stream, warm)
     assert past is not None
     arrays = {
         "warm_ours": past,

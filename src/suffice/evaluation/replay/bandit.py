@@ -16,6 +16,8 @@ from suffice.types import BoolArray, FloatArray
 
 _BURN_IN: Final = 3
 """Queries that a new arm gets before it competes."""
+_RIDGES: Final = (1.0, 10.0, 100.0, 1000.0)
+_N_FOLDS: Final = 5
 
 
 class BanditPlayer:
@@ -35,6 +37,7 @@ class BanditPlayer:
         """Of the bandit's arms in the stream."""
         arms = [stream.arms[place] for place in self._places]
         given = {"seed": seed} | dict(params)
+        self._has_ridge = "ridge" in given
         self.bandit: bandits.BaseBandit = bandits.create(name, arms, stream.contexts.shape[1], **given)
         self._chosen: dict[int, int] = {}
         self._hope()
@@ -46,17 +49,32 @@ class BanditPlayer:
             start[:, -1] = 1 - BASELINE
             self.bandit.start_from(start)
 
-    def warm(self, contexts: NDArray[np.float32], quality: FloatArray) -> None:
-        """Past queries (n, d) with the rewards (n, K) of all known arms."""
-        rows, known = contexts.astype(np.float64), quality[:, self._places]
+    def warm(self, contexts: NDArray[np.float32], quality: FloatArray, scored: Sequence[str]) -> None:
+        """Past queries (n, d) with the rewards (n, K) of all known arms.
+
+        Regressions start from the arm's own supervised score, as it stands in the context. How far they may
+        leave it, the bandit's `ridge`, is what foretells held-out warm queries best, unless it was given.
+
+        Parameters
+        ----------
+        scored : the arms whose supervised scores are the last columns before the constant
+        """
+        if not isinstance(self.bandit, LinearBandit):
+            return
+        rows, gains = contexts.astype(np.float64), quality[:, self._places] - BASELINE
+        start = np.zeros((len(self._places), self.bandit.d))
+        start[:, -1] = gains.mean(axis=0)
+        for place, arm in enumerate(self.bandit.arms):
+            if arm in scored:
+                start[place, self.bandit.d - 1 - len(scored) + scored.index(arm)] = 1
+        if not self._has_ridge:
+            self.bandit.ridge = _held_out_ridge(rows, gains, start)
+        self.bandit.start_from(start)
         if isinstance(self.bandit, Pilot):
-            self.bandit.start_from(np.zeros((len(self._places), self.bandit.d)))
-            self.bandit.warm(rows, known)
-        elif isinstance(self.bandit, LinearBandit):
-            gram = rows.T @ rows
-            ridge = self.bandit.ridge * np.eye(self.bandit.d)
-            theta = np.linalg.solve(gram + ridge, rows.T @ (known - BASELINE)).T
-            self.bandit.start_from(np.asarray(theta, np.float64), np.repeat(gram[None], len(theta), axis=0))
+            self.bandit.warm(rows, quality[:, self._places])
+            return
+        theta = _regressed(rows, gains, start, self.bandit.ridge)
+        self.bandit.start_from(theta, np.repeat((rows.T @ rows)[None], len(theta), axis=0))
 
     def scores(self, t: int) -> FloatArray:
         """(K,): means and widths; NaN for arms that it does not have."""
@@ -100,6 +118,24 @@ class BanditPlayer:
             price=price,
         )
         return self._stream.arms.index(pull.arm)
+
+
+def _regressed(rows: FloatArray, gains: FloatArray, start: FloatArray, ridge: float) -> FloatArray:
+    """(K, d): ridge regression of gains (n, K) on rows (n, d) that shrinks towards `start`."""
+    gram = rows.T @ rows + ridge * np.eye(rows.shape[1])
+    return np.asarray(start + np.linalg.solve(gram, rows.T @ (gains - rows @ start.T)).T)
+
+
+def _held_out_ridge(rows: FloatArray, gains: FloatArray, start: FloatArray) -> float:
+    """The one of `_RIDGES` with the least squared error on held-out fifths."""
+    errors = dict.fromkeys(_RIDGES, 0.0)
+    fold = np.arange(len(rows)) % _N_FOLDS
+    for held in range(min(_N_FOLDS, len(rows))):
+        inside, out = fold != held, fold == held
+        for ridge in _RIDGES:
+            theta = _regressed(rows[inside], gains[inside], start, ridge)
+            errors[ridge] += float(((gains[out] - rows[out] @ theta.T) ** 2).sum())
+    return min(_RIDGES, key=lambda ridge: errors[ridge])
 
 
 def is_bandit(policy: str) -> bool:

@@ -23,8 +23,10 @@ _WIDE: Final = 512
 
 def contexts(
     stream: Outcomes, warm: Outcomes | None, embedder: Embedder | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """(n, d) of the stream's queries and of the warm ones; d is at most 64, the last column is 1.
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[str, ...]]:
+    """(n, d) of the stream's queries and of the warm ones, and the arms whose scores are in them.
+
+    d is at most 64, the last column is 1, and those before it are the scores.
 
     With warm data: the principal components of their vectors, scaled so that together they have a variance
     of 1, beside the scores of a router trained on them, less their means. A warm query's own scores come from
@@ -40,7 +42,7 @@ def contexts(
         if vectors.shape[1] > N_COMPONENTS:
             draw = np.random.default_rng(0).standard_normal((vectors.shape[1], N_COMPONENTS))
             vectors = vectors @ (draw / np.sqrt(N_COMPONENTS)).astype(np.float32)
-        return _joined(vectors), None
+        return _joined(vectors), None, ()
     embedder = embedder or HashedNgrams(dimensions=_WIDE)
     past, new = embedder.embed(warm.texts), embedder.embed(stream.texts)
     centre = past.mean(axis=0)
@@ -50,7 +52,8 @@ def contexts(
     basis = directions[: max(n, 1)].T
     past, new = (past - centre) @ basis, (new - centre) @ basis
     scale = 1 / max(float(np.sqrt((past**2).sum(axis=1).mean())), 1e-9)
-    return _joined(new * scale, scores), _joined(past * scale, past_scores)
+    scored = warm.arms if scores.shape[1] else ()
+    return _joined(new * scale, scores), _joined(past * scale, past_scores), scored
 
 
 def _supervised(stream: Outcomes, warm: Outcomes) -> tuple[FloatArray, FloatArray]:

@@ -91,7 +91,7 @@ def replay_policy(
     base = Stream.of(data.arms, np.zeros((data.n_queries, 1), np.float32), data.quality, data.cost_usd)
     late = newcomer(scenario, base, budget_usd)
     known = None if warm is None else warm.select(arms=[arm for arm in warm.arms if arm != late])
-    seen, past = contexts(data, known, embedder)
+    seen, past, scored = contexts(data, known, embedder)
     base = Stream.of(data.arms, seen, data.quality, data.cost_usd)
     table = _table(policy, params, data, warm, embedder)
     on_step(f"{policy} on {len(base)} queries")
@@ -99,7 +99,7 @@ def replay_policy(
     played, bounds = [], []
     for seed in range(n_seeds):
         stream = happens(base.shuffled(seed), budget_usd)
-        side = _Side(policy, params, warm, past, table, seed)
+        side = _Side(policy, params, warm, past, table, scored, seed)
         pacer = pacers.create(
             pacing, budget_usd=budget_usd * len(stream), horizon=float(len(stream)), **(pacing_params or {})
         )
@@ -121,10 +121,11 @@ class _Side:
         warm: Outcomes | None,
         past: NDArray[np.float32] | None,
         table: FloatArray | None,
+        scored: tuple[str, ...],
         seed: int,
     ) -> None:
         self.policy, self.params, self.warm, self.past = policy, params, warm, past
-        self.table, self.seed = table, seed
+        self.table, self.scored, self.seed = table, scored, seed
 
     def play(self, stream: Stream, pacer: pacers.Pacer, terms: Terms) -> Played:
         costs = CostLearner(
@@ -154,7 +155,7 @@ class _Side:
             return Scored(stream.rewards)
         player = BanditPlayer(self.policy, self.params, stream, known, self.seed)
         if self.warm is not None and self.past is not None:
-            player.warm(self.past[order], np.where(known, self.warm.quality[order], np.nan))
+            player.warm(self.past[order], self.warm.quality[order], self.scored)
         return player
 
     def _tell(self, pacer: pacers.Pacer, player: Player, costs: CostLearner, known: Any, rows: Any) -> None:

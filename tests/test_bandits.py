@@ -143,18 +143,61 @@ def test_bad_input_changes_nothing(name: str, tmp_path: Path) -> None:
 def test_arms_come_and_go(name: str) -> None:
     bandit = made(name)
     play(bandit, 60)
-    bandit.add_arm("new", burn_in=5)
-    x = contexts(20, 3)
-    pulls = [bandit.decide(x[row], id=f"n{row}", now=0.0) for row in range(5)]
-    assert {pull.arm for pull in pulls} == {"new"}
-    bandit.learn(pulls[0], 1.0)
+    bandit.add_arm("new", burn_in=5, share=0.25)
+    x = contexts(200, 3)
+    pulls: list[bandits.Pull] = []
+    while bandit._burn_in:
+        pulls.append(bandit.decide(x[len(pulls)], [0, 0, 0, 50.0], id=f"n{len(pulls)}", now=0.0, price=100.0))
+        assert pulls[-1].propensities[3] >= 0.25 - 1e-9
+    new = [pull for pull in pulls if pull.arm == "new"]
+    assert len(new) == 5 < len(pulls)
+    bandit.learn(new[0], 1.0)
     bandit.remove_arm("new")
-    assert bandit.learn(pulls[1], 1.0) is False
-    assert "new" not in {bandit.decide(x[row], id=f"m{row}", now=0.0).arm for row in range(5, 20)}
+    bandit.add_arm("new")
+    assert bandit.learn(new[1], 1.0) is False  # of the arm that was there before
+    bandit.remove_arm("new")
+    assert "new" not in {bandit.decide(x[row], id=f"m{row}", now=0.0).arm for row in range(150, 170)}
     with pytest.raises(UnknownName):
         bandit.remove_arm("new")
     with pytest.raises(ConfigError):
         bandit.add_arm("small")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pull_of_another_process(name: str) -> None:
+    here, there = made(name), made(name)
+    pull = there.decide(contexts(1)[0], id="a", now=0.0)
+    here.adopt(pull)
+    with pytest.raises(DataError, match="waiting"):
+        here.adopt(pull)
+    assert here.learn(pull, 1.0) is True
+    assert here.learn(pull, 1.0) is False
+
+
+def test_what_was_learnt_before_an_arm_came_is_not_lost() -> None:
+    bandit = made("linucb")
+    play(bandit, 5)
+    bandit.add_arm("new")
+    found = bandit.take()  # type: ignore[attr-defined]
+    assert found.n == 5 and found.gram.sum() != 0
+
+
+def test_a_context_may_be_used_again() -> None:
+    bandit = made("linucb")
+    x = contexts(1)[0].astype(np.float32)
+    pull = bandit.decide(x, id="a", now=0.0)
+    x[:] = 7
+    assert (pull.x != 7).any()
+
+
+def test_states_of_another_dimension_or_format(tmp_path: Path) -> None:
+    bandit = made("linucb")
+    bandit.save(tmp_path)
+    manifest = (tmp_path / "bandit.json").read_text()
+    for wrong in (manifest.replace('"d":4', '"d":5'), manifest.replace('"format":1', '"format":9'), "{}"):
+        (tmp_path / "bandit.json").write_text(wrong)
+        with pytest.raises(ArtefactError):
+            load_bandit(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)

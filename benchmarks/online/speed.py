@@ -4,7 +4,7 @@
 
 `gemv`: the scores of all arms, one product of a (K d, d) float32 matrix with a vector, a dot product per
 arm, a square root and argmax. `rank 1`: one outer product subtracted from a (d, d) matrix and its vector.
-DIR holds virtual environments (`vw`, `mabwiser`, `river`, `vp` for paretobandit) that are asked for their
+DIR holds virtual environments (`vw`, `mabwiser`, `river`) that are asked for their
 own decide and update; those that are not there are left out. Medians in microseconds of one BLAS thread.
 """
 
@@ -47,9 +47,9 @@ from river import bandit
 p = bandit.LinUCBDisjoint(alpha=0.5)
 f = {i: float(v) for i, v in enumerate(x)}
 arms = list(range(K))
-for a in arms: p.update(a, context=f, reward=0.5)
+for a in arms: p.update(a, f, 0.5)
 decide = lambda: p.pull(arms, context=f)
-update = lambda: p.update(3, context=f, reward=0.5)
+update = lambda: p.update(3, f, 0.5)
 """,
 }
 TIMED = """

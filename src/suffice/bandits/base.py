@@ -18,6 +18,8 @@ from suffice.errors import ArtefactError, ConfigError, DataError, SufficeError, 
 from suffice.types import BoolArray, FloatArray
 
 Vector = NDArray[np.float32]
+_LARGEST = 1e6
+"""Of a context's numbers: squares of their sums stay within float32."""
 
 
 class Pull(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ class Bandit(Protocol):
 
     def learn(self, pull: Pull | str, reward: float) -> bool: ...
 
+    def adopt(self, pull: Pull) -> None: ...
+
     def expire(self, now: float) -> int: ...
 
     def add_arm(self, name: str, *, burn_in: int = 0) -> None: ...
@@ -115,7 +119,8 @@ class BaseBandit:
         self.n_ignored = 0
         """Rewards that came twice, too late, for an unknown pull or a removed arm."""
         self._waiting: dict[str, Pull] = {}
-        self._burn_in: dict[str, int] = {}
+        self._burn_in: dict[str, tuple[int, float]] = {}
+        """Pulls to go, and the chance of each."""
         self._random = np.random.default_rng(seed)
 
     def decide(
@@ -153,11 +158,7 @@ class BaseBandit:
         if open_ is not None and (open_.shape != (len(self.arms),) or not open_.any()):
             raise DataError(f"no arm is eligible, or {open_.shape} are given for {len(self.arms)} arms")
         penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
-        forced = self._forced(open_)
-        if forced is None:
-            place, chances = self._pulled(self._chances(context, penalty, open_), open_)
-        else:
-            place, chances = forced, _certain(len(self.arms), forced)
+        place, chances = self._pulled(self._chances(context, penalty, open_), open_)
         pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
         self._waiting[id] = pull
         self._asked(place, pull)
@@ -178,12 +179,27 @@ class BaseBandit:
         if not 0 <= reward <= 1:  # NaN too
             raise ValueError(f"reward {reward}: expected 0 to 1")
         waiting = self._waiting.pop(pull if isinstance(pull, str) else pull.id, None)
-        if waiting is None or waiting.arm not in self.arms:
+        if waiting is None:
             self.n_ignored += 1
             return False
         self.version += 1
         self._learnt(self.arms.index(waiting.arm), waiting, float(reward))
         return True
+
+    def adopt(self, pull: Pull) -> None:
+        """Wait for the reward of a pull that another process made.
+
+        Raises
+        ------
+        DataError
+            If it is waited for already, or its context is of another length.
+        """
+        if pull.id in self._waiting:
+            raise DataError(f"decision {pull.id!r} is still waiting for its reward")
+        self._context(pull.x)
+        if pull.arm in self.arms:
+            self._waiting[pull.id] = pull
+            self._asked(self.arms.index(pull.arm), pull)
 
     def expire(self, now: float) -> int:
         """Wait no longer for pulls older than `lease_s`; how many there were."""
@@ -199,19 +215,25 @@ class BaseBandit:
         """Pulls whose reward has not come."""
         return len(self._waiting)
 
-    def add_arm(self, name: str, *, burn_in: int = 0) -> None:
-        """A new arm, pulled `burn_in` times before it competes, where it is eligible.
+    def add_arm(self, name: str, *, burn_in: int = 0, share: float = 0.1) -> None:
+        """A new arm.
+
+        Parameters
+        ----------
+        burn_in : until it was pulled so often, it has at least the chance `share` where it is eligible,
+            whatever it costs: at most that share of decisions is spent on getting to know it
 
         Raises
         ------
         ConfigError
             If it is there already, or the floor leaves it no room.
         """
-        if name in self.arms or burn_in < 0 or self.floor * (len(self.arms) + 1) > 1:
+        taken = self.floor * (len(self.arms) + 1)
+        if name in self.arms or burn_in < 0 or taken > 1 or not 0 < share <= 1:
             raise ConfigError(f"cannot add {name!r} to {', '.join(self.arms)} with burn_in {burn_in}")
         self.arms = (*self.arms, name)
         if burn_in:
-            self._burn_in[name] = burn_in
+            self._burn_in[name] = (burn_in, share)
         self._grown()
 
     def remove_arm(self, name: str) -> None:
@@ -231,6 +253,7 @@ class BaseBandit:
         place = self.arms.index(name)
         self.arms = tuple(arm for arm in self.arms if arm != name)
         self._burn_in.pop(name, None)
+        self._waiting = {key: pull for key, pull in self._waiting.items() if pull.arm != name}
         self._shrunk(place)
 
     def save(self, directory: Path) -> None:
@@ -259,7 +282,9 @@ class BaseBandit:
         try:
             found = cls(tuple(facts["arms"]), facts["d"], **facts["params"])
             found.version, found.n_ignored = facts["version"], facts["n_ignored"]
-            found._burn_in = dict(facts["burn_in"])
+            found._burn_in = {
+                arm: (int(left), float(share)) for arm, (left, share) in facts["burn_in"].items()
+            }
             found._random.bit_generator.state = json.loads(facts["random"])
             rows = arrays["waiting"]
             if rows.shape != (len(facts["waiting"]), found.d):
@@ -273,36 +298,37 @@ class BaseBandit:
         return found
 
     def _context(self, x: ArrayLike) -> Vector:
-        context = np.asarray(x, np.float32)
+        context = np.array(x, np.float32)  # the caller may use its own again
         if context.shape != (self.d,):
             raise DataError(f"a context has shape {context.shape}, expected ({self.d},)")
-        if not math.isfinite(context @ context):
-            raise DataError("a context holds NaN or infinity, or numbers too large")
+        if not np.abs(context).max() <= _LARGEST:  # NaN too
+            raise DataError(f"a context holds NaN, or numbers beyond {_LARGEST:g}")
         return context
-
-    def _forced(self, eligible: BoolArray | None) -> int | None:
-        """The arm whose burn-in is on."""
-        for name, left in self._burn_in.items():
-            place = self.arms.index(name)
-            if eligible is None or eligible[place]:
-                if left == 1:
-                    del self._burn_in[name]
-                else:
-                    self._burn_in[name] = left - 1
-                return place
-        return None
 
     def _pulled(self, chances: FloatArray | int, eligible: BoolArray | None) -> tuple[int, tuple[float, ...]]:
         """Draw where there is chance; an index is an arm for certain, but for the floor."""
         n = len(self.arms)
-        if not self.floor and isinstance(chances, int):
+        if not self.floor and not self._burn_in and isinstance(chances, int):
             return chances, _certain(n, chances)
         dense = chances if isinstance(chances, np.ndarray) else np.eye(n)[chances]
+        may = np.ones(n, bool) if eligible is None else eligible
+        for name, (_, share) in self._burn_in.items():
+            place = self.arms.index(name)
+            if may[place] and dense[place] < share:
+                rest = 1 - dense[place]
+                dense = dense * ((1 - share) / rest)
+                dense[place] = share
         if self.floor:
-            may = np.ones(n) if eligible is None else eligible.astype(float)
             dense = self.floor * may + (1 - self.floor * may.sum()) * dense
         place = int(min(np.searchsorted(dense.cumsum(), self._random.random() * dense.sum()), n - 1))
+        self._count_burn_in(self.arms[place])
         return place, tuple((dense / dense.sum()).tolist())
+
+    def _count_burn_in(self, name: str) -> None:
+        if name in self._burn_in:
+            left, share = self._burn_in.pop(name)
+            if left > 1:
+                self._burn_in[name] = (left - 1, share)
 
     def _estimates(self, x: Vector) -> Estimates:
         raise TypeError(f"{type(self).__name__} has no `_estimates`")

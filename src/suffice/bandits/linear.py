@@ -23,8 +23,8 @@ from suffice.types import FloatArray
 
 BASELINE = 0.5
 """What an arm that nothing is known of is expected to bring; regressions are on what differs from it."""
-_REFRESH = 4096
-"""Rank-one steps in float32 after which an inverse is made anew from float64 sums."""
+_REFRESH = 256
+"""Rewards after which the sums are brought up to date, and the next arm's inverse is made anew from them."""
 
 
 class Statistics(NamedTuple):
@@ -71,12 +71,13 @@ class LinearBandit(BaseBandit):
         self._due: dict[str, tuple[int, Vector]] = {}
         """Asked since the last decision, and not yet in the inverse for widths."""
         self._told = (self._gram.copy(), self._target.copy(), 0)
+        self._turn, self._n_out = 0, [0] * n
         self._start = np.zeros((n, d))
         """(K, d) where the regressions start from."""
         self._rebuild()
 
     def start_from(self, theta: FloatArray, gram: FloatArray | None = None) -> None:
-        """A prior: weights (K, d) of what differs from BASELINE, and optionally (K, d, d) evidence for them beyond the ridge."""
+        """A prior: weights (K, d) of what differs from BASELINE; (K, d, d) evidence beyond the ridge."""
         if theta.shape != self._start.shape:
             raise ConfigError(f"a prior of shape {theta.shape}, expected {self._start.shape}")
         self._start = np.array(theta, np.float64)
@@ -149,7 +150,8 @@ class LinearBandit(BaseBandit):
             self._asked_inverse[place] = inverse
         self._news.append((place, x, reward))
         if len(self._news) >= _REFRESH:
-            self._rebuild()
+            self._turn = (self._turn + 1) % len(self.arms)
+            self._renew(self._turn)
 
     def _settle(self) -> None:
         """Bring the sums up to date."""
@@ -192,6 +194,7 @@ class LinearBandit(BaseBandit):
         self._asked_inverse = np.empty((n, d, d), np.float32)
         self._wide = self._asked_inverse.reshape(n * d, d)
         self._theta = np.empty((n, d), np.float32)
+        self._turn = 0
         self._n_out = [0] * n
         """Pulls that wait and are in the inverse for widths."""
         for place in range(n):
@@ -199,18 +202,21 @@ class LinearBandit(BaseBandit):
 
     def _grown(self) -> None:
         self._settle()
-        self._gram = np.concatenate([self._gram, np.zeros((1, self.d, self.d))])
-        self._target = np.concatenate([self._target, np.zeros((1, self.d))])
+        gram, target, n = self._told
+        more = (np.zeros((1, self.d, self.d)), np.zeros((1, self.d)))
+        self._gram, gram = (np.concatenate([one, more[0]]) for one in (self._gram, gram))
+        self._target, target = (np.concatenate([one, more[1]]) for one in (self._target, target))
+        self._told = (gram, target, n)
         self._start = np.concatenate([self._start, self._start.mean(axis=0, keepdims=True)])
-        self._told = (self._gram.copy(), self._target.copy(), self.version)
         self._rebuild()
 
     def _shrunk(self, place: int) -> None:
         self._settle()
-        self._gram = np.delete(self._gram, place, axis=0)
-        self._target = np.delete(self._target, place, axis=0)
+        gram, target, n = self._told
+        self._gram, gram = (np.delete(one, place, axis=0) for one in (self._gram, gram))
+        self._target, target = (np.delete(one, place, axis=0) for one in (self._target, target))
+        self._told = (gram, target, n)
         self._start = np.delete(self._start, place, axis=0)
-        self._told = (self._gram.copy(), self._target.copy(), self.version)
         self._rebuild()
 
     def _params(self) -> dict[str, Any]:

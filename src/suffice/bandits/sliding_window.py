@@ -54,11 +54,15 @@ class SlidingWindow(LinUCB):
         self._kept.append((pull.arm, pull.x, reward))
         if len(self._kept) > self.window:
             arm, x, old = self._kept.popleft()
-            if arm in self.arms:
-                gone = self.arms.index(arm)
-                self._gram[gone] -= np.multiply.outer(x, x)
-                self._target[gone] -= (old - BASELINE) * x
-                self._renew(gone)
+            gone = self.arms.index(arm)
+            self._settle()
+            self._gram[gone] -= np.multiply.outer(x, x)
+            self._target[gone] -= (old - BASELINE) * x
+            self._renew(gone)
+
+    def _shrunk(self, place: int) -> None:
+        super()._shrunk(place)
+        self._kept = deque(one for one in self._kept if one[0] in self.arms)
 
     def _params(self) -> dict[str, Any]:
         return super()._params() | {"window": self.window}

@@ -90,7 +90,7 @@ def _show(
     rows: dict[str, dict[str, tuple[np.ndarray, float]]], bounds: dict[float, float], ours: str
 ) -> None:
     table = Table("policy", *(f"B = {budget:g}" for budget in BUDGETS))
-    table.title = f"% of the bound, spent / B, [quality of {ours} less its own, 95 %]"
+    table.title = f"% of the bound, spent / B, and by how much {ours} is better (95 % interval)"
     for name, found in rows.items():
         cells = []
         for budget in BUDGETS:

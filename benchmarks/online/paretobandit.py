@@ -28,13 +28,12 @@ from suffice.evaluation.replay.contexts import contexts
 from suffice.outcomes import Outcomes
 
 BUDGETS = (3e-4, 1e-3, 2e-3, 5e-3)
-SPLIT_SEED = 7
 HERE = Path(__file__).parent
 
 
 def main() -> None:
     options = _options()
-    warm, stream = Outcomes.read(options.data).split(0.5, seed=SPLIT_SEED)
+    warm, stream = Outcomes.read(options.data).split(0.5, seed=options.split_seed)
     bounds = {budget: _plain(stream).bound(budget) for budget in BUDGETS}
     rows: dict[str, dict[str, tuple[np.ndarray, float]]] = {}
     for policy in options.policies.split(","):
@@ -113,6 +112,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minilm", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--policies", default="pilot,linucb", help="the first is compared with all others")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--split-seed", type=int, default=7)
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from suffice.cascades.base import Cascade, Seen, signals_of
 from suffice.cascades.recorded import Recorded
 from suffice.errors import DataError
-from suffice.types import FloatArray, IntArray
+from suffice.types import BoolArray, FloatArray, IntArray
 
 _WITHOUT_TEXT: Final = ""
 
@@ -27,6 +27,8 @@ class Played:
     latency_s: FloatArray
     n_calls: IntArray
     """Arms asked; the calls behind a reading are in its cost."""
+    asked: BoolArray
+    """(n, n_arms): which."""
 
 
 def play(
@@ -55,7 +57,7 @@ def play(
     for name in {name for names in wanted for name in names}:
         table.signal(name)
     arm = np.empty(table.n_queries, dtype=np.intp)
-    n_calls = np.empty_like(arm)
+    was_asked = np.zeros((table.n_queries, table.n_arms), dtype=np.bool_)
     cost, latency = np.zeros(table.n_queries), np.zeros(table.n_queries)
     for row in range(table.n_queries):
         seen: list[Seen] = []
@@ -66,6 +68,7 @@ def play(
                     f"{cascade.name} asks arm {asked} of {table.n_arms} after {len(seen)} answers"
                 )
             seen.append(_seen(table, row, asked, wanted[asked]))
+            was_asked[row, asked] = True
             cost[row] += table.cost_usd[row, asked]
             latency[row] += table.latency_s[row, asked]
             for name in wanted[asked]:
@@ -73,8 +76,9 @@ def play(
                 latency[row] += table.reading_latency_s[name][row, asked]
         if move.accept is None or not 0 <= move.accept < len(seen):
             raise DataError(f"{cascade.name} accepts answer {move.accept} of {len(seen)}")
-        arm[row], n_calls[row] = seen[move.accept].arm, len(seen)
-    return Played(arm, table.quality[np.arange(table.n_queries), arm], cost, latency, n_calls)
+        arm[row] = seen[move.accept].arm
+    quality = table.quality[np.arange(table.n_queries), arm]
+    return Played(arm, quality, cost, latency, was_asked.sum(axis=1), was_asked)
 
 
 def _seen(table: Recorded, row: int, arm: int, signals: tuple[str, ...]) -> Seen:

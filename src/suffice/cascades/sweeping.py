@@ -83,18 +83,18 @@ class Sweep:
     def at(self, prices: Sequence[float]) -> list[Played]:
         """What each price (1 / value_usd) leads to, query by query."""
         rows, shape = self._rows, (len(prices), len(self._states))
-        chosen, n_calls = np.empty(shape, dtype=np.intp), np.empty(shape, dtype=np.intp)
+        chosen, asked = np.empty(shape, dtype=np.intp), np.zeros((*shape, rows.prior.shape[1]), np.bool_)
         paid, latency = np.zeros(shape), np.zeros(shape)
         for row, states in enumerate(self._states):
             for number, price in enumerate(prices):
                 best, seen = states.followed(price)
-                chosen[number, row], n_calls[number, row] = best, len(seen)
+                chosen[number, row], asked[number, row, seen] = best, True
                 paid[number, row] = rows.paid[row, seen].sum()
                 latency[number, row] = rows.latency[row, seen].sum()
         each = np.arange(shape[1])
         return [
-            Played(arm, rows.quality[each, arm], cost, seconds, calls)
-            for arm, cost, seconds, calls in zip(chosen, paid, latency, n_calls, strict=True)
+            Played(arm, rows.quality[each, arm], cost, seconds, who.sum(axis=1), who)
+            for arm, cost, seconds, who in zip(chosen, paid, latency, asked, strict=True)
         ]
 
 

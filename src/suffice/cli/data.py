@@ -14,7 +14,7 @@ import typer
 from suffice.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from suffice.outcomes import Outcomes
+    from suffice.outcomes import Outcomes, Runs
 
 ModelsOption = Annotated[
     str | None, typer.Option(help="Names with commas between them, or @FILE with one per line.")
@@ -28,6 +28,10 @@ WhereOption = Annotated[
 ArmOption = Annotated[str, typer.Option(help="The column that names what is chosen from.")]
 AggregateOption = Annotated[
     Literal["error", "mean", "first"], typer.Option(help="When a query and model repeat.")
+]
+SignalsOption = Annotated[
+    list[str] | None,
+    typer.Option("--signal", help="COLUMN in [0, 1] (or verification, self_consistency); may be repeated."),
 ]
 EmbedderOption = Annotated[
     str | None, typer.Option(help="For routers that take one: hashed (the default), minilm, ...")
@@ -55,6 +59,14 @@ def read_outcomes(
         if error.column == "score" and "pref_b" in str(error):
             error.args = (f"{error}; {_PAIRS}",)
         raise
+
+
+def read_runs(path: Path, where: Sequence[str] | None) -> Runs:
+    """The file's rows that match, call by call."""
+    from suffice.outcomes import Runs
+
+    runs, wanted = Runs.read(path), _conditions(where or ())
+    return runs.where(**wanted) if wanted else runs
 
 
 def _as_flags(message: str) -> str:

@@ -18,19 +18,23 @@ from suffice.cli.data import (
     EmbedderOption,
     ModelsOption,
     PricesOption,
+    SignalsOption,
     WhereOption,
     check_file,
     names_of,
     read_groups,
     read_models,
     read_outcomes,
+    read_runs,
     write_atomically,
 )
 from suffice.cli.showing import show
 
 if TYPE_CHECKING:
     from suffice.evaluation import Comparison, Extras
+    from suffice.evaluation.planned import PlanWish
     from suffice.outcomes import Outcomes
+    from suffice.types import Price
 
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Routers trained at a time; 2, or the cores there are.")
@@ -67,6 +71,11 @@ def _evaluate(
     ] = None,
     labels: Annotated[int, typer.Option(min=1, help="Of every --new-model.")] = 100,
     curve: Annotated[str | None, typer.Option(help="SHARES of the training data, as 0.1,0.25,1.")] = None,
+    plans: Annotated[
+        str | None,
+        typer.Option(help="Plans that look at answers: cascade_routing, frugalgpt, ..., all."),
+    ] = None,
+    signals: SignalsOption = None,
     robustness: Annotated[bool, typer.Option(help="Compare choices for reworded queries.")] = False,
     jobs: JobsOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
@@ -94,8 +103,15 @@ def _evaluate(
         curve=_shares(curve),
         robustness=robustness,
     )
-    source = read_outcomes(first, where, arm, aggregate)
-    held: Outcomes | float = split if second is None else read_outcomes(second, where, arm, aggregate)
+    price_list = None if prices is None else read_prices(prices)
+    wish: PlanWish | None = None
+    if plans is None:
+        source = read_outcomes(first, where, arm, aggregate)
+        held: Outcomes | float = split if second is None else read_outcomes(second, where, arm, aggregate)
+    else:
+        if (arm, aggregate) != ("model", "error"):
+            raise typer.BadParameter("plans are of models, each asked once", param_hint="--plans")
+        source, held, wish = _for_plans(first, second, split, names_of(plans), signals, where, price_list)
     with progress(seeds) as (on_plan, on_step):
         comparison = evaluate_seeds(
             source,
@@ -103,10 +119,11 @@ def _evaluate(
             wanted,
             n_seeds=seeds,
             models=read_models(models),
-            prices=None if prices is None else read_prices(prices),
+            prices=price_list,
             pair=_pair(pair),
             embedder=embedder,
             extras=_grouped(extras, first, second),
+            plans=wish,
             jobs=n_jobs(jobs),
             on_plan=on_plan,
             on_step=on_step,
@@ -158,6 +175,26 @@ def _files(
     if data is None and train is not None and test is not None:
         return train, test
     raise typer.BadParameter("give --train and --test, or --data alone", param_hint="--data")
+
+
+def _for_plans(
+    first: Path,
+    second: Path | None,
+    split: float,
+    names: list[str],
+    signals: list[str] | None,
+    where: list[str] | None,
+    prices: Mapping[str, Price] | None,
+) -> tuple[Outcomes, Outcomes | float, PlanWish]:
+    """Both tables, or one and the share to learn from, with what plans need beside them."""
+    from suffice.evaluation.planned import PlanData, PlanWish, known_plans
+
+    known, named = known_plans(names), tuple(signals or ())
+    source, data = PlanData.read(read_runs(first, where), signals=named, prices=prices)
+    if second is None:
+        return source, split, PlanWish(names=known, train=data, test=data, signals=named)
+    held, rest = PlanData.read(read_runs(second, where), signals=named, prices=prices)
+    return source, held, PlanWish(names=known, train=data, test=rest, signals=named)
 
 
 def _pair(given: str | None) -> tuple[str, str] | None:

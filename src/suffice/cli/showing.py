@@ -112,7 +112,7 @@ def _two_lines(name: str) -> str:
 def _warnings(comparison: Comparison) -> list[str]:
     """What was left out, and what may make the figures too good."""
     details = comparison.details
-    found = [f"router {name} skipped: {why}" for name, why in comparison.skipped.items()]
+    found = [f"{name} skipped: {why}" for name, why in comparison.skipped.items()]
     found += [ONE_MODEL] * (len(comparison.models) == 1)
     found += [f"model {name} left out: {why}" for name, why in details.models_left_out.items()]
     if details.n_test_left_out:

@@ -10,6 +10,7 @@ import msgspec
 
 from suffice.evaluation.details import Details
 from suffice.evaluation.figures import CostQuality, CurvePoint, PairResult, SingleModel
+from suffice.evaluation.plan_figures import PlanResult
 
 
 class RouterResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,5 +76,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     routers: dict[str, RouterResult]
     recommended: Recommendation
     skipped: dict[str, str]
-    """Router -> why it did not run."""
+    """Router or plan -> why it did not run."""
     details: Details
+    plans: dict[str, PlanResult] = {}
+    """Those that were asked for."""

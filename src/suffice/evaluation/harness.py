@@ -17,6 +17,8 @@ from suffice.evaluation.entries import Entry, entries_of
 from suffice.evaluation.extras import NO_EXTRAS, Extras
 from suffice.evaluation.ground import Ground, prepare
 from suffice.evaluation.leaks import unknowing
+from suffice.evaluation.plan_figures import PlanResult
+from suffice.evaluation.planned.compare import PlanWish, compare_plans
 from suffice.evaluation.recommend import Predictions, best_router, recommendation
 from suffice.evaluation.robustness import robustness
 from suffice.evaluation.significance import Resampled
@@ -40,6 +42,7 @@ def evaluate(
     n_folds: int = 3,
     n_resamples: int = 1000,
     extras: Extras = NO_EXTRAS,
+    plans: PlanWish | None = None,
     jobs: int = 1,
     on_plan: Callable[[int], None] = lambda n_steps: None,
     on_step: OnStep = lambda step: None,
@@ -60,6 +63,7 @@ def evaluate(
     n_folds : of the cross-validation behind `recommended`
     n_resamples : of the intervals
     extras : further trainings
+    plans : that ask more than once, to compare on the same queries
     jobs : processes to train in; the figures do not depend on it, times do. From a script, guard what
         starts it with `if __name__ == "__main__"`, since every process reads the script anew
     on_plan : told how many steps there will be
@@ -88,7 +92,7 @@ def evaluate(
         embedders={"": embedder},
         cost_model=ground.cost_model,
     )
-    on_plan(len(work))
+    on_plan(len(work) + (0 if plans is None else len(plans.names)))
     with Workers(bench, jobs=jobs) as workers:
         found = work.done(workers, on_step)
     resampled = Resampled(ground.truth, n_resamples=n_resamples, seed=seed)
@@ -97,6 +101,23 @@ def evaluate(
     best = best_router({name: entries[name].validated for name in believed}, predictions.truth)
     recommended = recommendation(best, entries[best].value_usd, entries[best].result)
     details = details_of(ground, entries, recommended, resampled)
+    planned: tuple[dict[str, PlanResult], dict[str, str]] = {}, {}
+    if plans is not None:
+        entry = entries[best]
+        planned = compare_plans(
+            plans,
+            ground,
+            predictions.complete,
+            router=best,
+            curve=entry.measured.curve,
+            scores=(predictions.crossed(entry.folds), entry.tried.scores),
+            train_costs=predictions.costs,
+            value_usd=entry.value_usd,
+            embedder=embedder,
+            seed=seed,
+            n_resamples=n_resamples,
+            on_step=on_step,
+        )
     return Comparison(
         models=ground.train.arms,
         n_train=ground.train.n_queries,
@@ -105,8 +126,9 @@ def evaluate(
         baselines=baselines(ground.truth),
         routers={name: entry.result for name, entry in entries.items()},
         recommended=recommended,
-        skipped=chosen.skipped | skipped,
+        skipped=chosen.skipped | skipped | planned[1],
         details=_with_extras(details, work, entries, found, n_resamples),
+        plans=planned[0],
     )
 
 

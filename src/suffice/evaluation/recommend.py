@@ -19,7 +19,7 @@ from suffice.evaluation.truth import Truth
 from suffice.outcomes import Outcomes
 from suffice.outcomes.splitting import assign
 from suffice.routers import fit_cost_model
-from suffice.types import FloatArray, IntArray
+from suffice.types import BoolArray, FloatArray, IntArray
 
 _ENOUGH: Final = 0.95
 """Share of the best single model's quality that a recommended value keeps, where any does."""
@@ -74,6 +74,16 @@ class Predictions:
         return self._truth
 
     @property
+    def complete(self) -> BoolArray:
+        """(n,): the training queries that are known for every model."""
+        return self._complete
+
+    @property
+    def costs(self) -> FloatArray | None:
+        """(n, K): of training queries, predicted from others; None without costs."""
+        return self._costs
+
+    @property
     def bench(self) -> Bench:
         """What this router's trials work on."""
         return Bench(tables={"train": self._train}, embedders={"": self._embedder})
@@ -99,11 +109,15 @@ class Predictions:
 
     def measured(self, found: Sequence[Tried]) -> Measured:
         """What came of `trials`, judged on all folds together."""
+        costs = None if self._costs is None else self._costs[self._complete]
+        return measure(self._truth, self.crossed(found)[self._complete], costs, self._pair)
+
+    def crossed(self, found: Sequence[Tried]) -> FloatArray:
+        """(n, K): scores of all training queries, from `trials`."""
         scores = np.empty_like(self._train.quality)
         for fold, tried in enumerate(found):
             scores[self._folds == fold] = tried.scores
-        costs = None if self._costs is None else self._costs[self._complete]
-        return measure(self._truth, scores[self._complete], costs, self._pair)
+        return scores
 
     def measure(self, router: str, params: Mapping[str, Any] | None = None) -> Measured:
         """Train it once per fold; judge all folds together, on the queries known for every model."""

@@ -53,23 +53,38 @@ def recorded_of(
     DataError
         If a column is missing or holds no number, or rows do not fit together.
     """
-    answers, beside = runs, []
-    if "strategy" in runs.columns:
-        strategies = set(runs.column("strategy"))
-        beside = [name for name in BESIDE if name in strategies]
-        if beside:
-            answers = runs.where(strategy=sorted(name for name in strategies - set(beside) if name))
+    answers, outcomes = answers_of(runs, models=models, prices=prices)
+    return read_beside(runs, answers, outcomes, columns)
+
+
+def answers_of(
+    runs: Runs, *, models: Sequence[str] | None = None, prices: Mapping[str, Price] | None = None
+) -> tuple[Runs, Outcomes]:
+    """The rows that are answers, and the same as a table with texts, where they were kept."""
+    answers = runs
+    if beside := _beside(runs):
+        kept = {name for name in runs.column("strategy") if name and name not in beside}
+        answers = runs.where(strategy=sorted(kept))
     outcomes = answers.to_outcomes(responses="response" in runs.columns)
     if models is not None:
         outcomes = outcomes.select(arms=models)
-    if prices:
-        outcomes = outcomes.with_prices(prices)
+    return answers, outcomes.with_prices(prices) if prices else outcomes
+
+
+def read_beside(runs: Runs, answers: Runs, outcomes: Outcomes, columns: Sequence[str]) -> Recorded:
+    """Answers with what their columns and the calls about them say; parameters as for `recorded_of`."""
     readings = {name: _column(answers, outcomes, name) for name in columns}
     costs, latencies = {}, {}
-    for strategy in beside:
+    for strategy in _beside(runs):
         name, read = BESIDE[strategy]
         readings[name], costs[name], latencies[name] = readings_of(runs, outcomes, strategy, read)
     return Recorded.of(outcomes, readings, reading_cost_usd=costs, reading_latency_s=latencies)
+
+
+def _beside(runs: Runs) -> list[str]:
+    """Strategies whose rows are no answers."""
+    strategies = set(runs.column("strategy")) if "strategy" in runs.columns else set()
+    return [name for name in BESIDE if name in strategies]
 
 
 def _column(answers: Runs, outcomes: Outcomes, name: str) -> FloatArray:

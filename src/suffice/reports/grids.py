@@ -28,6 +28,7 @@ def grids(comparison: Comparison, *, tasks: bool = True) -> list[Grid]:
     tasks : whether to have the one with a row per task
     """
     makers: list[Callable[[Comparison], Grid | None]] = [
+        _plans,
         *([_tasks] if tasks else []),
         _leave_out,
         _new_models,
@@ -36,6 +37,38 @@ def grids(comparison: Comparison, *, tasks: bool = True) -> list[Grid]:
         _effort,
     ]
     return [grid for make in makers if (grid := make(comparison)) is not None]
+
+
+def _plans(comparison: Comparison) -> Grid | None:
+    if not comparison.plans:
+        return None
+    first, chosen = next(iter(comparison.plans.values())), comparison.recommended
+    spent = number(chosen.quality), usd(chosen.cost_usd_per_1k), NONE, "1.00"
+    rows = [(f"{chosen.router}, no plan", NONE, *spent, *[NONE] * 4)]
+    for name, plan in sorted(comparison.plans.items(), key=lambda item: item[1].aiq, reverse=True):
+        use = plan.at_value
+        rows.append(
+            (
+                name,
+                gain(plan.over_router),
+                number(use.quality),
+                usd(use.cost_usd_per_1k),
+                usd(use.beside_usd_per_1k),
+                f"{use.n_answers:.2f}",
+                f"{use.n_beside:.2f}",
+                NONE if use.n_tokens is None else f"{use.n_tokens:,.0f}",
+                NONE if use.latency_s is None else f"{use.latency_s:.2f}",
+                ", ".join(plan.signals) or NONE,
+            )
+        )
+    over = f"AIQ over {first.over_router.against}"
+    head = ("quality", "USD/1k", "of it beside", "answers", "calls beside", "tokens", "latency s", "looks at")
+    note = (
+        f"{over}: paired, as the gain. The rest at value_usd {first.at_value.value_usd:.3g}, per query: all "
+        "that was asked is paid; beside are verifications and samples about answers; calls side by side take "
+        "the time of the slowest."
+    )
+    return _known_columns(Grid(title="Plans", head=("plan", over, *head), rows=tuple(rows), note=note))
 
 
 def _tasks(comparison: Comparison) -> Grid | None:

@@ -29,19 +29,35 @@ def shown(comparison: Comparison) -> tuple[str, ...]:
     return tuple(sorted(comparison.routers, key=merit, reverse=True)[:MAX_LINES])
 
 
+def lines(comparison: Comparison) -> tuple[str, ...]:
+    """Those with a line in the cost-quality plot: the recommended router, then plans, then other routers.
+
+    Each by merit.
+    """
+    if not comparison.plans:
+        return shown(comparison)
+    plans = sorted(comparison.plans, key=lambda name: comparison.plans[name].aiq, reverse=True)
+    first, *others = shown(comparison)
+    return (first, *plans, *others)[:MAX_LINES]
+
+
 def look(place: int) -> tuple[str, str]:
     """Colour and dashes of a router by its place in `shown`."""
     return _COLOURS[place % len(_COLOURS)], _DASHES[place % len(_DASHES)]
 
 
-def legend(comparison: Comparison, *, zero: str = "single models mixed by lot") -> str:
+def legend(
+    comparison: Comparison, *, zero: str = "single models mixed by lot", with_plans: bool = False
+) -> str:
     """Names beside their lines, as a list that wraps; in HTML, so that it stays readable when small."""
-    names = shown(comparison)
+    names = lines(comparison) if with_plans else shown(comparison)
+    n_lines = len(comparison.routers) + (len(comparison.plans) if with_plans else 0)
     entries = [(name, *look(place)) for place, name in enumerate(names)]
     entries[0] = (f"{entries[0][0]} (recommended)", *entries[0][1:])
     entries += [(zero, GREY, GREY_DASH)] if zero else []
-    if len(comparison.routers) > len(names):
-        entries.append((f"{len(comparison.routers) - len(names)} other routers", GREY, ""))
+    if n_lines > len(names):
+        what = "routers and plans" if with_plans and comparison.plans else "routers"
+        entries.append((f"{n_lines - len(names)} other {what}", GREY, ""))
     return element("ul", "".join(_entry(*entry) for entry in entries), class_="legend")
 
 

@@ -89,7 +89,7 @@ def _figures(comparison: Comparison) -> list[str]:
     curves, gains, heat = plot(comparison), forest(comparison), heat_map(comparison)
     grown = growth(comparison)
     parts = (
-        [_figure(legend(comparison) + curves, "wide")]
+        [_figure(legend(comparison, with_plans=True) + curves, "wide")]
         if curves
         else [element("p", "Costs are not known: there is no cost-quality plot.")]
     )
@@ -146,7 +146,7 @@ def _singles(comparison: Comparison) -> str:
 def _left_out(comparison: Comparison) -> str:
     details = comparison.details
     lines = [f"{model}: {why}" for model, why in details.models_left_out.items()]
-    lines += [f"Router {name}: {why}" for name, why in comparison.skipped.items()]
+    lines += [f"{name}: {why}" for name, why in comparison.skipped.items()]
     if details.n_test_left_out:
         lines.append(f"{details.n_test_left_out:,} test queries without a figure for every model")
     if details.n_test_seen:

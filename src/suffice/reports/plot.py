@@ -1,4 +1,4 @@
-"""The cost-quality plot of a comparison: routers as lines, models as named dots, oracle as a star."""
+"""The cost-quality plot of a comparison: lines for routers and plans, named dots for models, a star."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from suffice.evaluation import Comparison
 from suffice.evaluation.figures import SingleModel
 from suffice.metrics import Hull, hull_at, upper_hull
 from suffice.reports.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, figure, frame
-from suffice.reports.looks import GREY, GREY_DASH, look, shown
+from suffice.reports.looks import GREY, GREY_DASH, lines, look
 from suffice.reports.svg import Scale, element, polyline, text
 
 _LOG_FROM: Final = 12
@@ -26,7 +26,7 @@ def plot(comparison: Comparison) -> str | None:
         return None
     x, y = _scales(comparison)
     curves = _curves(comparison)
-    names = shown(comparison)
+    names = lines(comparison)
     zero = _hull_of(comparison.baselines.zero_router.curve)
     parts = [
         frame(x, y, "USD per 1,000 queries", "quality"),
@@ -38,18 +38,20 @@ def plot(comparison: Comparison) -> str | None:
         _star(comparison, x, y),
     ]
     described = (
-        "Quality over cost in USD per 1,000 queries. Lines: what each router offers; dashed grey: single "
-        "models mixed by lot. Dots: single models. Ring: the recommended router at its value. Star: oracle. "
-        "The table below has the figures."
+        "Quality over cost in USD per 1,000 queries. Lines: what each router or plan offers; dashed grey: "
+        "single models mixed by lot. Dots: single models. Ring: the recommended router at its value. Star: "
+        "oracle. The table below has the figures."
     )
     return figure("Cost and quality", described, "".join(parts))
 
 
 def _curves(comparison: Comparison) -> dict[str, Hull]:
+    drawn = {name: result.curve for name, result in comparison.routers.items()}
+    drawn |= {name: result.curve for name, result in comparison.plans.items()}
     found = {}
-    for name, result in comparison.routers.items():
-        costs = [point.cost_usd_per_1k for point in result.curve if point.cost_usd_per_1k is not None]
-        found[name] = upper_hull(costs, [point.quality for point in result.curve])
+    for name, curve in drawn.items():
+        costs = [point.cost_usd_per_1k for point in curve if point.cost_usd_per_1k is not None]
+        found[name] = upper_hull(costs, [point.quality for point in curve])
     return found
 
 

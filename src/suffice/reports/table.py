@@ -8,7 +8,8 @@ import msgspec
 
 from suffice.evaluation import Comparison
 from suffice.evaluation.comparison import RouterResult
-from suffice.evaluation.figures import CurvePoint, PairResult, Significance, SingleModel
+from suffice.evaluation.figures import CostQuality, CurvePoint, PairResult, Significance, SingleModel
+from suffice.evaluation.plan_figures import PlanResult
 from suffice.metrics import cost_share, upper_hull
 
 NONE: Final = "-"
@@ -26,7 +27,7 @@ class ReportTable(msgspec.Struct, frozen=True, kw_only=True):
 
     head: tuple[str, ...]
     routers: tuple[tuple[str, ...], ...]
-    """By descending merit."""
+    """By descending merit; plans that ask more than once among them."""
     baselines: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     """What the columns mean and what was left out."""
@@ -34,8 +35,15 @@ class ReportTable(msgspec.Struct, frozen=True, kw_only=True):
 
 def table(comparison: Comparison) -> ReportTable:
     """The columns that this comparison has figures for."""
-    routers = sorted(comparison.routers.items(), key=lambda item: _merit(item[1]), reverse=True)
-    rows = [_router_row(name, result, comparison.details.significance.get(name)) for name, result in routers]
+    merits = [
+        (_merit(result), _router_row(name, result, comparison.details.significance.get(name)))
+        for name, result in comparison.routers.items()
+    ]
+    merits += [
+        ((result.aiq, 0.0, result.max_quality), _plan_row(name, result))
+        for name, result in comparison.plans.items()
+    ]
+    rows = [row for _, row in sorted(merits, key=lambda pair: pair[0], reverse=True)]
     others = _baseline_rows(comparison)
     hidden: set[str] = set()
     if comparison.cost_range_usd_per_1k is None:
@@ -74,7 +82,24 @@ def _router_row(name: str, result: RouterResult, over: Significance | None) -> d
     }
 
 
-def _quality_then_cheapness(point: CurvePoint) -> tuple[float, float]:
+def _plan_row(name: str, result: PlanResult) -> dict[str, str]:
+    best = max(result.curve, key=_quality_then_cheapness)
+    return {
+        "router": f"plan {name}",
+        "AIQ": number(result.aiq),
+        "95\u00a0% interval": _interval(result.aiq_ci),
+        _GAIN: gain(result.over_zero_router),
+        "quality": number(result.max_quality),
+        "USD/1k": usd(best.cost_usd_per_1k),
+        "cost at 100\u00a0%": share(result.cost_share_at_best_single),
+        "cost at 95\u00a0%": share(result.cost_share_at_95pct),
+        **_pair(None),
+        "fit s": f"{result.fit_s:.2f}",
+        "decision µs": NONE,
+    }
+
+
+def _quality_then_cheapness(point: CurvePoint | CostQuality) -> tuple[float, float]:
     return point.quality, -(point.cost_usd_per_1k or 0.0)
 
 

@@ -21,11 +21,12 @@ from suffice.config import (
     StickyConfig,
 )
 from suffice.engine import Engine
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, UnknownName
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans import Plan
 from suffice.plans.guard import Guard, check
 from suffice.plans.trials import Trials
+from suffice.policies import Utility
 from suffice.protocols import CostModel, Embedder, LatencyModel, Model, Policy, Router, Store
 from suffice.providers.http import HttpClient
 from suffice.routers import costs as costs_file
@@ -39,6 +40,7 @@ from suffice.types import Candidate, Query, Versions
 
 if TYPE_CHECKING:
     from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.learning import Learner
     from suffice.plans.shadow import Shadow
 
 GUARANTEE: Final = "guarantee"
@@ -90,8 +92,9 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
     models = make_models(config, http)
     candidates = [model.candidate for model in models.values()]
     shadows: dict[str, Shadow] = {}
+    learners: dict[str, Learner] = {}
     pipelines = {
-        name: _pipeline(name, section, config, candidates, catalogue.version, trained, shadows)
+        name: _pipeline(name, section, config, candidates, catalogue.version, trained, shadows, learners)
         for name, section in {"auto": PipelineConfig(), **config.pipelines}.items()
     }
     for pipeline in pipelines.values():
@@ -101,6 +104,7 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         models = {name: confidence.asking(model) for name, model in models.items()}
     check_budgets(config.budgets, candidates, pipelines)
     store = store if store is not None else open_store(config.store)
+    open_learners(learners, store)
     made = Engine(
         models,
         pipelines,
@@ -111,10 +115,25 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         shadows=shadows,
         confidence=confidence,
         guard=Guard(open_ledger(config.ledger, store), config.budgets, is_strict=config.ledger is not None),
+        learners=learners,
     )
     if isinstance(store, SqliteStore):
         made.trials = Trials(store.experiments(), made.names, store.add_feedback)
     return made
+
+
+def open_learners(learners: Mapping[str, Learner], store: Store) -> None:
+    """Have policies take up what they learnt before.
+
+    Raises
+    ------
+    ConfigError, ArtefactError, StoreError
+        If the store keeps no log to learn from, or a kept state does not fit.
+    """
+    for name, learner in learners.items():
+        if not isinstance(store, SqliteStore):
+            raise ConfigError(f"the policy of pipeline {name!r} learns from records in SQLite only")
+        learner.open(store.learning())
 
 
 def check_budgets(
@@ -219,6 +238,7 @@ def _pipeline(
     prices: str,
     given: Trained | None,
     shadows: dict[str, Shadow],
+    learners: dict[str, Learner],
 ) -> Pipeline:
     chosen = section.router or config.router
     embedder = _embedder(config)
@@ -230,11 +250,16 @@ def _pipeline(
         shadows[name] = make_guarantee(policy, name, config, trained, sticky=sticky)
     if sticky is not None and isinstance(router, BaseRouter):
         router = Sticky.around(router, **msgspec.to_builtins(sticky))
-    return Pipeline(
+    learns = policy.name in _bandits(policy.name)
+    pipeline = Pipeline(
         name=name,
         candidates=candidates,
         router=router,
-        policy=shadows[name].policy if name in shadows else _policy(policy, name),
+        policy=shadows[name].policy
+        if name in shadows
+        else _policy(policy, name)
+        if not learns
+        else Utility(),
         costs=trained.costs,
         latencies=trained.latencies,
         strongest=strongest(candidates, trained.mean_quality),
@@ -246,6 +271,51 @@ def _pipeline(
         is_slow=config.embedder != "hashed" or isinstance(trained.router, LLM),
         plan=make_plan(section, name, config, embedder, candidates),
     )
+    if not learns:
+        return pipeline
+    learners[name] = make_learner(policy, pipeline, config, candidates, embedder)
+    return pipeline.with_policy(learners[name].policy, pipeline.versions.policy)
+
+
+def _bandits(policy: str) -> Collection[str]:
+    """Names of policies that learn; they are not loaded for one that is another's."""
+    if policy in policies.available():
+        return ()
+    from suffice import bandits
+
+    return bandits.available()
+
+
+def make_learner(
+    policy: PolicyConfig,
+    pipeline: Pipeline,
+    config: Config,
+    candidates: Sequence[Candidate],
+    embedder: Embedder,
+) -> Learner:
+    """The bandit of a pipeline as its policy, to be opened on a store.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is wrong, or the pipeline's plan asks more than one candidate.
+    """
+    from suffice.plans.learning import configured
+
+    try:
+        if pipeline.plan.name != "single":
+            raise ConfigError(f"it learns who answers well alone: leave out the plan {pipeline.plan.name!r}")
+        return configured(
+            policy.name,
+            policy.params,
+            config.path,
+            pipeline=pipeline.name,
+            arms=pipeline.arms,
+            candidates=candidates,
+            embedder=embedder,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"the policy of pipeline {pipeline.name!r}: {error}") from error
 
 
 def trained_for(
@@ -288,7 +358,31 @@ def _judge(chosen: RouterConfig, config: Config) -> Model | None:
     return _model(entries[wanted], Catalogue.load(), config, HttpClient())
 
 
+def check_policy(
+    policy: PolicyConfig, pipeline: str, config: Config, candidates: Sequence[Candidate]
+) -> None:
+    """Whether a policy other than `guarantee` can be made; raises a ConfigError if not."""
+    if policy.name not in _bandits(policy.name):
+        _policy(policy, pipeline)
+        return
+    from suffice.plans.learning import configured
+
+    arms = [candidate.name for candidate in candidates]
+    configured(
+        policy.name,
+        policy.params,
+        config.path,
+        pipeline=pipeline,
+        arms=arms,
+        candidates=candidates,
+        embedder=_embedder(config),
+    )
+
+
 def _policy(config: PolicyConfig, pipeline: str) -> Policy:
+    known = (*policies.available(), *_bandits(config.name))
+    if config.name not in known and ".py:" not in config.name:
+        raise UnknownName("policy", config.name, known)
     try:
         return policies.create(config.name, **config.params)
     except ConfigError as error:

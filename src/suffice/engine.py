@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from suffice.budgets import Budget
     from suffice.plans.confidence import AnswerConfidence
     from suffice.plans.guard import Guard
+    from suffice.plans.learning import Learner
     from suffice.plans.purse import Purse
     from suffice.plans.shadow import Ask, Shadow, Slot
     from suffice.plans.trials import Asking, Assigned, Trials
@@ -105,6 +106,7 @@ class Engine:
         confidence: AnswerConfidence | None = None,
         guard: Guard | None = None,
         trials: Trials | None = None,
+        learners: Mapping[str, Learner] = MappingProxyType({}),
     ) -> None:
         """
         Parameters
@@ -118,6 +120,7 @@ class Engine:
         confidence : how sure an answer is; None reads it, uncalibrated, where a client asks for logprobs
         guard : keeps the budgets; closed with the engine
         trials : splits the traffic of running experiments
+        learners : by pipeline name, of those whose policy learns
         """
         self._http = http
         self.models = dict(models)
@@ -136,6 +139,7 @@ class Engine:
         self.confidence = confidence
         self.guard = guard
         self.trials = trials
+        self.learners = dict(learners)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -163,6 +167,8 @@ class Engine:
         shadow = self._shadow_of.get(request.model)
         if shadow is not None:
             shadow.look()
+        if self.learners and pipeline.name in self.learners:
+            self.learners[pipeline.name].look()
         start = perf_counter()
         expected = self._decision_s.get(pipeline.name, 0.0)
         if expected > INLINE_S or len(request.query.text) > LONG_TEXT or pipeline.is_slow:
@@ -192,6 +198,8 @@ class Engine:
     async def add_feedback(self, feedback: Feedback) -> None:
         """Returns once it is on disk."""
         await self.store.add_feedback(feedback)
+        for learner in self.learners.values():
+            learner.heard()
 
     async def close(self) -> None:
         """Let go of all connections and write what is queued; shadows under way have five seconds."""
@@ -206,6 +214,8 @@ class Engine:
         if self.guard is not None:
             await self.guard.close()
         await self.store.drain()
+        for learner in self.learners.values():
+            await learner.close()
         self.store.close()
 
     def _pipeline(self, name: str) -> Pipeline:
@@ -564,6 +574,9 @@ class _Run:
         )
         self.recorded = record
         self.engine.store.append(record)
+        learnable = record.decision.learnable
+        if learnable is not None and learnable.learner in self.engine.learners:
+            self.engine.learners[learnable.learner].ended(record)
         if self.slot is not None:
             answer = self.answer if error is None else None
             self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)

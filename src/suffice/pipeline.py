@@ -17,7 +17,16 @@ from suffice.routers.lengths import query_bytes
 from suffice.routers.ruleset import RuleSet
 from suffice.routers.sticky import Sticky, prefix_saving_usd
 from suffice.routers.strongest import Strongest
-from suffice.types import BoolArray, Candidate, Constraints, Decision, FloatArray, Query, Versions
+from suffice.types import (
+    BoolArray,
+    Candidate,
+    Constraints,
+    Decision,
+    FloatArray,
+    Learnable,
+    Query,
+    Versions,
+)
 from suffice.unseen import Unseen
 
 BYTES_PER_TOKEN: Final = 3
@@ -123,7 +132,10 @@ class Pipeline:
             return self._safe(query, self._named(eligible), others, str(error))
         eligible = _narrowed(eligible, query, costs[0], latencies[0])
         context = PolicyContext(
-            arms=self.arms, eligible=None if eligible is None else eligible[None, :], now=now
+            arms=self.arms,
+            eligible=None if eligible is None else eligible[None, :],
+            now=now,
+            queries=(query,),
         )
         choice = self.policy.choose(scores, costs, latencies, context)
         order = choice.ranking[0].tolist()
@@ -140,6 +152,7 @@ class Pipeline:
             latencies=latencies[0],
             propensities=tuple(choice.propensities[0].tolist()),
             reason=f"{reason}; {self._unseen.reason}" if self._unseen else reason,
+            learnable=choice.learnable[0] if choice.learnable else None,
         )
 
     def _eligible(self, query: Query) -> BoolArray | None:
@@ -215,6 +228,7 @@ class Pipeline:
         costs: FloatArray | None = None,
         latencies: FloatArray | None = None,
         propensities: tuple[float, ...] = (),
+        learnable: Learnable | None = None,
     ) -> Decision:
         return Decision(
             plan=self.plan.name,
@@ -230,6 +244,7 @@ class Pipeline:
             reason=reason,
             baseline=self._strongest,
             versions=self.versions,
+            learnable=learnable,
         )
 
 

@@ -152,6 +152,8 @@ class PolicyContext(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds, passed in: decisions read no clock."""
     rng: np.random.Generator | None = None
     """For policies that draw; None must be deterministic."""
+    queries: Sequence[Query] = ()
+    """(n,) for policies that learn."""
 
 
 class Policy(Protocol):

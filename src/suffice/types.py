@@ -246,6 +246,17 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     logprobs: tuple[TokenLogprob, ...] | None = None
 
 
+class Learnable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a policy that learns saw of a query: enough to learn from it whenever its reward comes."""
+
+    learner: str
+    """The pipeline."""
+    version: int
+    """How many rewards it had learnt."""
+    x: bytes
+    """(d,) float32, the query's context."""
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A policy's word on n queries over P plans."""
 
@@ -255,6 +266,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """(n, P): the probability with which each plan was to be chosen; rows sum to 1."""
     reasons: tuple[str, ...]
     """(n,): in words."""
+    learnable: tuple[Learnable, ...] = ()
+    """(n,) of policies that learn."""
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -286,6 +299,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     baseline: str | None = None
     """The strongest candidate: what would have been asked without routing."""
     versions: Versions = Versions()
+    learnable: Learnable | None = None
+    """Where the policy learns."""
 
     def of(self, values: Sequence[float | None], candidate: str) -> float | None:
         """The entry of `scores`, `costs_usd`, ... that belongs to a candidate."""

@@ -20,6 +20,8 @@ from suffice.types import BoolArray, FloatArray
 Vector = NDArray[np.float32]
 _LARGEST = 1e6
 """Of a context's numbers: squares of their sums stay within float32."""
+_MIDDLE = 0.5
+"""Of rewards: what differs from it is weighed."""
 
 
 class Pull(msgspec.Struct, frozen=True):
@@ -68,7 +70,7 @@ class Bandit(Protocol):
 
     def rewards(self, x: ArrayLike) -> Estimates: ...
 
-    def learn(self, pull: Pull | str, reward: float) -> bool: ...
+    def learn(self, pull: Pull | str, reward: float, weight: float = 1.0) -> bool: ...
 
     def adopt(self, pull: Pull) -> None: ...
 
@@ -151,43 +153,69 @@ class BaseBandit:
         DataError
             If x does not fit or holds NaN, no arm is eligible, or the id is waited for already.
         """
-        context = self._context(x)
         if id in self._waiting:
             raise DataError(f"decision {id!r} is still waiting for its reward; ids have to differ")
+        context = self._context(x)
+        penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
+        place, chances = self.choose(context, penalty, eligible)
+        pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
+        self._wait(pull)
+        return pull
+
+    def choose(
+        self, x: ArrayLike, penalty: FloatArray | None = None, eligible: ArrayLike | None = None
+    ) -> tuple[int, tuple[float, ...]]:
+        """The place of the arm that would be pulled and the chances of all; `adopt` makes it a pull.
+
+        Parameters
+        ----------
+        penalty : shape (K,)
+            Taken off what the arms are expected to bring.
+
+        Raises
+        ------
+        DataError
+            If x does not fit or holds NaN, or no arm is eligible.
+        """
+        context = self._context(x)
         open_ = None if eligible is None else np.asarray(eligible, bool)
         if open_ is not None and (open_.shape != (len(self.arms),) or not open_.any()):
             raise DataError(f"no arm is eligible, or {open_.shape} are given for {len(self.arms)} arms")
-        penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
-        place, chances = self._pulled(self._chances(context, penalty, open_), open_)
-        pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
-        self._waiting[id] = pull
-        self._asked(place, pull)
-        return pull
+        return self._pulled(self._chances(context, penalty, open_), open_)
 
     def rewards(self, x: ArrayLike) -> Estimates:
         """What is expected of every arm, without pulling one."""
         return self._estimates(self._context(x))
 
-    def learn(self, pull: Pull | str, reward: float) -> bool:
+    def learn(self, pull: Pull | str, reward: float, weight: float = 1.0) -> bool:
         """Take a reward in [0, 1]; False where nobody waits for it, and nothing changes.
+
+        Parameters
+        ----------
+        weight : in (0, 1], how much of an observation it is; exact for linear models, whose context and
+            reward are scaled by its root
 
         Raises
         ------
         ValueError
-            If the reward is none; the decision keeps waiting.
+            If the reward or the weight is none; the decision keeps waiting.
         """
-        if not 0 <= reward <= 1:  # NaN too
-            raise ValueError(f"reward {reward}: expected 0 to 1")
+        if not 0 <= reward <= 1 or not 0 < weight <= 1:  # NaN too
+            raise ValueError(f"reward {reward} of weight {weight}: expected 0 to 1")
         waiting = self._waiting.pop(pull if isinstance(pull, str) else pull.id, None)
         if waiting is None:
             self.n_ignored += 1
             return False
         self.version += 1
+        if weight < 1:
+            root = math.sqrt(weight)
+            waiting = msgspec.structs.replace(waiting, x=waiting.x * np.float32(root))
+            reward = _MIDDLE + root * (reward - _MIDDLE)
         self._learnt(self.arms.index(waiting.arm), waiting, float(reward))
         return True
 
     def adopt(self, pull: Pull) -> None:
-        """Wait for the reward of a pull that another process made.
+        """Wait for the reward of a pull that another process made, or that `choose` led to.
 
         Raises
         ------
@@ -198,8 +226,17 @@ class BaseBandit:
             raise DataError(f"decision {pull.id!r} is still waiting for its reward")
         self._context(pull.x)
         if pull.arm in self.arms:
-            self._waiting[pull.id] = pull
-            self._asked(self.arms.index(pull.arm), pull)
+            self._wait(pull)
+
+    def waits_for(self, id: str) -> bool:
+        """Whether the reward of that pull is still to come."""
+        return id in self._waiting
+
+    def _wait(self, pull: Pull) -> None:
+        self._waiting[pull.id] = pull
+        if self._burn_in:
+            self._count_burn_in(pull.arm)
+        self._asked(self.arms.index(pull.arm), pull)
 
     def expire(self, now: float) -> int:
         """Wait no longer for pulls older than `lease_s`; how many there were."""
@@ -321,7 +358,6 @@ class BaseBandit:
         if self.floor:
             dense = self.floor * may + (1 - self.floor * may.sum()) * dense
         place = int(min(np.searchsorted(dense.cumsum(), self._random.random() * dense.sum()), n - 1))
-        self._count_burn_in(self.arms[place])
         return place, tuple((dense / dense.sum()).tolist())
 
     def _count_burn_in(self, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from suffice import build, embedders, policies, providers, routers
+from suffice import build, embedders, providers, routers
 from suffice.cli.checks import Finding
 from suffice.cli.checks_promise import check_confidence, check_guarantee
 from suffice.config import Config, ModelConfig, PipelineConfig, RouterConfig
@@ -123,7 +123,7 @@ def check_routing(config: Config) -> Iterator[Finding]:
             yield from check_guarantee(name, section, config, candidates)
             continue
         try:
-            policies.create(policy.name, **policy.params)
+            build.check_policy(policy, name, config, candidates)
         except SufficeError as error:
             yield Finding(
                 name=f"policy {name}", status="fail", detail=str(error), remedy="see docs/configuration.md"

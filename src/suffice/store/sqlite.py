@@ -17,6 +17,7 @@ from suffice.store import reading
 from suffice.store.base import GROUPS, Amount, usd_text
 from suffice.store.connection import MEMORY, Readers, SharedReader, connect
 from suffice.store.experiments import SqliteExperiments
+from suffice.store.learning import SqliteLearning
 from suffice.store.ledger_sqlite import SqliteLedger
 from suffice.store.losses import settle_orphans
 from suffice.store.sink import SqliteSink
@@ -94,6 +95,10 @@ class SqliteStore:
     def experiments(self) -> SqliteExperiments:
         """What runs on the traffic of this store."""
         return SqliteExperiments(self._writer, self._readers)
+
+    def learning(self) -> SqliteLearning:
+        """What policies learn from."""
+        return SqliteLearning(self._readers)
 
     def record(self, record_id: str, tenant: str | None = None) -> Record | None:
         with self._readers.reading() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def plot(comparison: Comparison) -> str | None:
 
 
 def _curves(comparison: Comparison) -> dict[str, Hull]:
-    drawn = {name: result.curve for name, result in comparison.routers.items()}
+    drawn: dict[str, Any] = {name: result.curve for name, result in comparison.routers.items()}
     drawn |= {name: result.curve for name, result in comparison.plans.items()}
     found = {}
     for name, curve in drawn.items():

@@ -24,7 +24,7 @@ from suffice.plans.learning.pace import DAY_S, Pace
 from suffice.plans.learning.rewards import Fairness, is_first
 from suffice.protocols import PolicyContext
 from suffice.store import SqliteStore
-from suffice.types import Feedback, Price, Query, Versions
+from suffice.types import Constraints, Feedback, Price, Query, Versions
 
 TOPICS = ("Prove that the square root of {} is irrational", "Write a poem about {} roses")
 
@@ -366,6 +366,44 @@ def test_a_budget_refuses_what_it_cannot_pay() -> None:
     asyncio.run(main())
 
 
+def test_a_judge_rates_a_share_until_its_money_is_gone(tmp_path: Path) -> None:
+    path, names = str(tmp_path / "suffice.db"), ("maths", "verse", "judge")
+
+    async def main() -> None:
+        panel = Panel(path, models=names, judge="judge", judge_share=1.0, judge_usd_per_day=8e-5)
+        panel.models["judge"]._steps = [
+            "Good. Rating: [[10]]",
+            "I cannot say",
+            "[[1]]",
+            "[[4]]",
+            *["[[7]]"] * 9,
+        ]
+        assert panel.learner.rater is not None
+        limited = Query.from_messages(
+            [{"role": "user", "content": "hi"}], constraints=Constraints(models=names[:2])
+        )
+        n = 0
+        while n < 20 and panel.learner.rater.spent.usd < 8e-5:
+            await panel.engine.answer(Request(query=limited))
+            await panel.learner.rater.settled()
+            n += 1
+        spent = panel.learner.rater.spent.usd
+        assert 3 < n < 20
+        await panel.engine.answer(Request(query=limited))
+        await panel.learner.rater.settled()
+        await panel.store.drain()
+        await panel.learner.settled()
+        rated = [r for r in panel.store.records() if r.decision.plan == "shadow"]
+        assert len(rated) == n and panel.learner.counts["learnt"] == n - 1  # one gave no rating
+        assert sum(float(r.cost_usd or 0) for r in rated) == pytest.approx(spent)
+        again = Panel(path, models=names, judge="judge", judge_share=1.0, judge_usd_per_day=8e-5)
+        assert again.learner.rater is not None and again.learner.rater.spent.usd == pytest.approx(spent)
+        again.store.close()
+        await panel.engine.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
@@ -373,6 +411,7 @@ def test_a_budget_refuses_what_it_cannot_pay() -> None:
         ({"budget_usd_per_day": -1.0}, "budget_usd_per_day"),
         ({"budget_usd_per_day": 1.0, "value_usd": 1.0}, "leave one out"),
         ({"value_usd": -1.0}, "value_usd"),
+        ({"judge": "nobody"}, "nobody"),
         ({"alpa": 1.0}, "alpa"),
         ({"pacing": "hope", "budget_usd_per_day": 1.0}, "hope"),
         ({"metrics": {"stars": (1.0, 1.0)}}, "stars"),

@@ -35,6 +35,7 @@ from suffice.types import (
     Chunk,
     Decision,
     Feedback,
+    Learnable,
     Options,
     Query,
     Record,
@@ -205,6 +206,9 @@ class Engine:
         """Let go of all connections and write what is queued; shadows under way have five seconds."""
         for shadow in self.shadows.values():
             await shadow.close()
+        for learner in self.learners.values():
+            if learner.rater is not None:
+                await learner.rater.close()
         if self.trials is not None:
             await self.trials.close()
         for model in self.models.values():
@@ -314,9 +318,13 @@ class Engine:
 
     def ask_for(self, record: Record, slot: Slot) -> Ask:
         """Asks candidates on the account of a request that is shadowed; each call leaves a record."""
-        return self._asking(record, slot.probability)
+        return self.asking_on_account_of(record, slot.probability)
 
-    def _asking(self, record: Record, probability: float) -> Ask:
+    def asking_on_account_of(
+        self, record: Record, probability: float, learnable: Learnable | None = None
+    ) -> Ask:
+        """As `ask_for`; `learnable` names the policy that it is done for."""
+
         async def ask(name: str, query: Query, options: Options) -> Answer:
             caller = Caller(tenant=record.tenant, keep_content=record.query is not None)
             request = Request(query=query, model=SHADOW, options=options, caller=caller)
@@ -329,6 +337,7 @@ class Engine:
                 policy=record.decision.policy,
                 reason=f"shadow of {record.id}, drawn with probability {probability:g}",
                 versions=record.decision.versions,
+                learnable=learnable,
             )
             guard = self.guard
             purse = None if guard is None else await guard.purse(caller, query, self.models)
@@ -355,7 +364,7 @@ class Engine:
                 run.trial = trial
                 return await _ended(run)
 
-            return again.query, self._asking(control, 1.0), shadowed
+            return again.query, self.asking_on_account_of(control, 1.0), shadowed
 
         return begin
 
@@ -576,7 +585,7 @@ class _Run:
         self.engine.store.append(record)
         learnable = record.decision.learnable
         if learnable is not None and learnable.learner in self.engine.learners:
-            self.engine.learners[learnable.learner].ended(record)
+            self._teach(self.engine.learners[learnable.learner], learnable, record, error)
         if self.slot is not None:
             answer = self.answer if error is None else None
             self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)
@@ -584,6 +593,14 @@ class _Run:
             asking = self.engine.asking(request, record)
             self.engine.trials.shadow(self.shadowing, record, self.answer, asking)
         return record
+
+    def _teach(self, learner: Learner, learnable: Learnable, record: Record, error: str | None) -> None:
+        """Tell the policy that decided, and have the answer rated, unless this was a rating."""
+        learner.ended(record)
+        if learner.rater is not None and self.answer is not None and error is None and learnable.x:
+            engine = self.engine
+            ask = engine.asking_on_account_of(record, 1.0, msgspec.structs.replace(learnable, x=b""))
+            learner.rater.rate(self.request.query, self.answer, record, ask, engine.add_feedback)
 
     def _decided(self) -> Decision:
         """The decision with the plan's notes behind its reason."""

@@ -16,6 +16,7 @@ from suffice.plans.learning.kept import Shelf
 from suffice.plans.learning.learner import Learner
 from suffice.plans.learning.pace import DAY_S, Pace
 from suffice.plans.learning.policy import Online
+from suffice.plans.learning.rater import Rater
 from suffice.plans.learning.rewards import Fairness
 from suffice.plans.learning.sight import Sight
 from suffice.protocols import Embedder
@@ -45,6 +46,11 @@ class LearningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """And as a part of all rewards of the day."""
     metrics: dict[str, tuple[float, float]] = {}
     """By name of a metric of your own: its worst and its best value."""
+    judge: str | None = None
+    """The candidate that rates answers."""
+    judge_share: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    """Of answers that are rated."""
+    judge_usd_per_day: Annotated[float, Meta(gt=0)] = 1.0
     save_s: Annotated[float, Meta(gt=0)] = 60.0
 
 
@@ -100,6 +106,9 @@ def configured(
         feedback_s=settings.feedback_days * DAY_S,
         burn_in=(settings.burn_in, settings.burn_in_share),
         save_s=settings.save_s,
+        rater=None
+        if settings.judge is None
+        else Rater(settings.judge, share=settings.judge_share, usd_per_day=settings.judge_usd_per_day),
     )
 
 
@@ -108,6 +117,9 @@ def _check(
 ) -> None:
     if settings.value_usd is not None and settings.budget_usd_per_day is not None:
         raise ConfigError(f"{name}: value_usd and budget_usd_per_day both set a price; leave one out")
+    names = [one.name for one in candidates]
+    if settings.judge is not None and settings.judge not in names:
+        raise ConfigError(f"{name}: the judge {settings.judge!r} is not among {', '.join(names)}")
     for metric, (worst, best) in settings.metrics.items():
         if not abs(best - worst) > 0:  # NaN too
             raise ConfigError(f"{name}: the metric {metric!r} has the same worst and best value, {worst:g}")

@@ -14,6 +14,7 @@ import msgspec
 from suffice import bandits
 from suffice.bandits import BaseBandit
 from suffice.errors import ArtefactError
+from suffice.plans.learning.rater import Spent
 from suffice.plans.learning.rewards import Fairness
 
 try:
@@ -33,6 +34,7 @@ class Kept(msgspec.Struct, kw_only=True):
     pace: dict[str, Any] | None = None
     own: list[str] = []
     counts: dict[str, int] = {}
+    rated: Spent | None = None
     about: str = ""
     """Bandit, its parameters and contexts: a state is only good for the same."""
 

@@ -21,6 +21,7 @@ from suffice.bandits import Pull
 from suffice.errors import ArtefactError, StoreError
 from suffice.plans.learning.kept import Kept, Shelf
 from suffice.plans.learning.policy import Online, believed
+from suffice.plans.learning.rater import Rater
 from suffice.plans.learning.rewards import Fairness, Ranges, is_first, reward
 from suffice.types import FloatArray, Record
 
@@ -47,6 +48,7 @@ class Learner:
         feedback_s: float,
         burn_in: tuple[int, float],
         save_s: float = 60.0,
+        rater: Rater | None = None,
     ) -> None:
         """
         Parameters
@@ -55,8 +57,9 @@ class Learner:
         feedback_s : feedback on older answers is ignored
         burn_in : pulls of an arm that is new to a kept state, and the chance of each
         save_s : between two saves
+        rater : has answers judged
         """
-        self.policy = policy
+        self.policy, self.rater = policy, rater
         self.counts: Counter[str] = Counter()
         """Feedback by what became of it: learnt, or late, repeated, unfair, no_reward, no_arm, no_context."""
         self._shelf, self._fairness, self._ranges = shelf, fairness, ranges
@@ -97,7 +100,7 @@ class Learner:
             self._look()
 
     def ended(self, record: Record) -> None:
-        """A request of this process that the policy decided left a record."""
+        """A request of this process that the policy decided, or a rating for it, left a record."""
         from suffice.store.learning import Asked, Decided
 
         decision = record.decision
@@ -156,6 +159,7 @@ class Learner:
                 fairness=self._fairness,
                 pace=None if policy.pace is None else policy.pace.state(),
                 own=list(self._own),
+                rated=None if self.rater is None else self.rater.spent,
                 counts=dict(self.counts),
             )
             self._shelf.save(policy.bandit, kept)
@@ -214,6 +218,8 @@ class Learner:
         self._fairness, self.counts = same, Counter(kept.counts)
         if policy.pace is not None and kept.pace is not None:
             policy.pace.restore(kept.pace)
+        if self.rater is not None and kept.rated is not None:
+            self.rater.spent = kept.rated
         self._own = dict.fromkeys(kept.own)
         self._seqs = (kept.records_seq, kept.feedback_seq)
         if any(seq > end for seq, end in zip(self._seqs, self._books.ends(), strict=True)):
@@ -237,6 +243,10 @@ class Learner:
         """What it cost, and that somebody was asked."""
         decided, pace = asked.decision, self.policy.pace
         cost = asked.cost_usd
+        if decided.learnable is not None and not decided.learnable.x:  # a rating: nobody decided
+            if self.rater is not None and cost is not None:
+                self.rater.paid(float(cost), asked.created_at)
+            return
         if pace is not None:
             predicted = _of(decided.arms, decided.costs_usd, asked.candidate)
             pace.paid(float(cost) if cost is not None else max(predicted or 0.0, 0.0), asked.created_at)

@@ -48,6 +48,7 @@ def ask(
     messages: Sequence[dict[str, Any]] = ({"role": "user", "content": "hi"},),
     stream: bool = False,
     timeout_s: float | None = None,
+    own_timeout_s: float = 120.0,
     path: str = "/v1",
     **settings: Any,
 ) -> Asked:
@@ -63,7 +64,7 @@ def ask(
             base_url = upstream.url.removesuffix("/v1") + path
             model = providers.get(provider).from_config(
                 Candidate(name="small", provider=provider, model="m-1", price=PRICE),
-                ProviderSettings(base_url=base_url, api_key=Secret(KEY), **settings),
+                ProviderSettings(base_url=base_url, api_key=Secret(KEY), timeout_s=own_timeout_s, **settings),
                 http,
             )
             query = Query.from_messages(messages)

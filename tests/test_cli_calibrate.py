@@ -94,6 +94,11 @@ def test_the_evidence_of_known_answers_is_read(tmp_path: Path) -> None:
     done = run("calibrate", "--data", path, *column, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["n"] == 4
+    for wrong, said in (
+        ("confidence", "give confidence.KEY, one of perplexity"),
+        ("confidence.entropy", "'entropy'; there are: perplexity"),
+    ):
+        assert said in str(run("calibrate", "--data", path, "--score", wrong).exception)
 
 
 def test_refusals(files: dict[str, Path], tmp_path: Path) -> None:
@@ -107,6 +112,7 @@ def test_refusals(files: dict[str, Path], tmp_path: Path) -> None:
         ((*data, "--score", "sure", "--method", "magic"), UnknownName),
         ((*data, *router, "--model", "nobody"), UnknownModel),
         ((*data, "--score", "sure", "--out", tmp_path / "no" / "x.json"), ConfigError),
+        ((*data, "--score", "sure", "--out", tmp_path), ConfigError),
         (("calibrate", "--data", files["train"], *router), DataError),
     ):
         assert isinstance(run(*arguments).exception, error), arguments

@@ -81,6 +81,10 @@ def test_fit_and_evaluate(method: tuple[str, ...], files: tuple[Path, Path], tmp
     assert found["quality_ci"][0] <= found["quality"] <= found["quality_ci"][1]
     code, text, _ = run("cascade", "evaluate", "--data", test, "--cascade", out)
     assert code == 0 and "alone" in text
+    others = test.with_name("others.jsonl")
+    others.write_text(test.read_text().replace("small", "tiny"))
+    code, _, errors = run("cascade", "evaluate", "--data", others, "--cascade", out)
+    assert code == 1 and "no answers of 'small', which the cascade" in errors
 
 
 def test_misuse(files: tuple[Path, Path], tmp_path: Path) -> None:

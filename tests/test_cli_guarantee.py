@@ -118,6 +118,14 @@ def test_a_test_file_that_was_calibrated_on_is_noted(files: dict[str, Path]) -> 
     assert "600 test queries stand in the calibration file" in " ".join(done.output.split())
 
 
+def test_a_test_file_that_the_router_knows_is_noted(files: dict[str, Path]) -> None:
+    done = run(
+        *("guarantee", "--calibration", files["calibration"], "--test", files["train"]),
+        *("--strong", "large", "--weak", "small", "--router", files["router"]),
+    )
+    assert "400 test queries were used to train the router" in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [

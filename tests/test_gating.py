@@ -286,3 +286,5 @@ def test_commands_refuse(tmp_path: Path, suffice: Commands) -> None:
     lines = [{"query_id": "1", "query": "q", "strategy": one, "score": 1} for one in ("none", "often")]
     path.write_text("\n".join(map(json.dumps, lines)))
     assert "often" in suffice("gate", "train", "--data", str(path), "--out", str(tmp_path / "x")).err
+    probe = ("--gate", "confidence_probe", "--signal", "absent", "--out", str(tmp_path / "x"))
+    assert "'absent': no such column" in suffice("gate", "train", "--data", str(path), *probe).err

@@ -553,6 +553,13 @@ def test_silence_and_loss(scene: scenes.Scene, kind: type[ProviderError], stream
     assert len(asked.upstream.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_more_time_of_the_request_does_not_lengthen_the_candidates_own(stream: bool) -> None:
+    asked = ask(scenes.stall(), stream=stream, timeout_s=5.0, own_timeout_s=0.3)
+    assert type(asked.error) is ProviderTimeout
+    assert asked.took_s < 1
+
+
 def test_a_stalled_stream_fails_after_what_it_said() -> None:
     async def stall(request: scenes.Received, writer: asyncio.StreamWriter) -> None:
         await scenes.stall(

@@ -15,7 +15,7 @@ from suffice.cli.data import (
     ArmOption,
     EmbedderOption,
     WhereOption,
-    check_parent,
+    check_file,
     names_of,
     read_outcomes,
     write_atomically,
@@ -58,7 +58,7 @@ def _calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
 ) -> None:
     """Fit a calibrator to confidences, and find the threshold for a share of strong calls."""
-    check_parent(out, "--out")
+    check_file(out, "--out")
     if (router is None) == (score is None):
         raise typer.BadParameter("give --router DIR or --score COLUMN, one of the two", param_hint="--router")
     if share is not None and (router is None or strong is None or weak is None):
@@ -147,8 +147,11 @@ def _column(
     ]
     try:
         table = np.array(both, dtype=np.float64).reshape(-1, 2)
-    except ValueError as error:
-        raise DataError(f"a value is no number ({error})", file=str(path), column=column) from None
+    except (ValueError, TypeError):
+        wrong = next(given for given, _ in both if not _is_number(given))
+        keys = f"; give {column}.KEY, one of {', '.join(wrong)}" if isinstance(wrong, dict) else ""
+        said = f"{str(wrong)[:60]!r} is not a number in [0, 1]{keys}"
+        raise DataError(said, file=str(path), column=column) from None
     return table[:, 0], table[:, 1]
 
 
@@ -157,7 +160,19 @@ def _values(runs: Runs, column: str) -> list[Any]:
     name, _, key = column.partition(".")
     if column in runs.columns or not key:
         return runs.column(column)
-    return [value.get(key) if isinstance(value, dict) else None for value in runs.column(name)]
+    found = [value if isinstance(value, dict) else {} for value in runs.column(name)]
+    known = dict.fromkeys(one for value in found for one in value)
+    if key not in known:
+        raise DataError(f"no value has the key {key!r}; there are: {', '.join(known) or 'none'}", column=name)
+    return [value.get(key) for value in found]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _fit(

@@ -20,7 +20,7 @@ from suffice.cli.data import (
     read_models,
     read_runs,
 )
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, DataError, UnknownName
 
 if TYPE_CHECKING:
     from suffice.cascades import Cascade, Recorded
@@ -124,7 +124,13 @@ def _evaluate(
     inside = cascade / READER
     reader = routers.load(inside, embedder=vectors) if inside.is_dir() else None
     found = cascades.load_cascade(cascade, embedder=vectors, reader=reader)
-    recorded = _read(data, found, signals, ",".join(found.arms), prices, where)
+    try:
+        recorded = _read(data, found, signals, ",".join(found.arms), prices, where)
+    except UnknownName as error:
+        if error.kind != "arm":
+            raise
+        said = f"no answers of {error.name!r}, which the cascade in {cascade} may ask ({error})"
+        raise DataError(said, file=str(data)) from None
     given: Scored | None = None
     if (cascade / _ROUTER).is_dir():
         outcomes = _outcomes(recorded)

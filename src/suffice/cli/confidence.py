@@ -12,7 +12,7 @@ import typer
 from suffice.cli.base import fail, notes, print_json
 from suffice.cli.confidence_asking import ConfidencePanel, ask
 from suffice.cli.confidence_shown import show, write_evidence
-from suffice.cli.data import check_parent, json_value, pairs, write_atomically
+from suffice.cli.data import check_file, check_parent, json_value, pairs, write_atomically
 from suffice.cli.setting import ConfigOption, JsonOption, configuration
 from suffice.errors import ConfigError
 
@@ -81,7 +81,7 @@ def _run(
 
     if (data is None) == (recorded is None):
         raise ConfigError("give either --data with questions, or --recorded with answers")
-    check_parent(html, "--html")
+    check_file(html, "--html")
     check_parent(out, "--out")
     names = _signals(signals)
     asking = Asking(

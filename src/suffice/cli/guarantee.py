@@ -16,7 +16,7 @@ from suffice.cli.data import (
     EmbedderOption,
     PricesOption,
     WhereOption,
-    check_parent,
+    check_file,
     read_groups,
     read_outcomes,
     write_atomically,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from suffice.evaluation.guaranteeing import Tested
     from suffice.outcomes import Outcomes
     from suffice.protocols import Router
-    from suffice.types import FloatArray
+    from suffice.types import BoolArray, FloatArray
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +67,7 @@ def _guarantee(
     from suffice.catalogue import read_prices
     from suffice.evaluation import guaranteeing
 
-    check_parent(out, "--out")
+    check_file(out, "--out")
     if (router is None) == (score is None):
         raise typer.BadParameter("give --router DIR or --score COLUMN, one of the two", param_hint="--router")
     thresholds = _numbers(grid) or (GRID if router is None else guaranteeing.GAIN_GRID)
@@ -102,6 +102,9 @@ def _guarantee(
         n_both = len(set(rows.texts) & set(others.texts))
         if n_both:
             _warn(f"{n_both:,} test queries stand in the calibration file too: the test flatters")
+        n_known = int(scorer.seen(others).sum())
+        if n_known:
+            _warn(f"{n_known:,} test queries were used to train the router in {router}: the test flatters")
         result = guaranteeing.tested(others, scorer.scores(others, test), certificate.threshold)
     certificate = replace(certificate, strong=strong, weak=weak, score=score or GAIN, router=scorer.version)
     if out is not None:
@@ -124,13 +127,19 @@ class _Scorer:
             vectors = None if embedder is None else embedders.create(embedder)
             self._router = routers.load(directory, embedder=vectors)
 
-    def check_unseen(self, rows: Outcomes) -> None:
-        """Refuse rows that the router was trained on, where its artefact shows that."""
+    def seen(self, rows: Outcomes) -> BoolArray:
+        """(n,) of queries that the router was trained on, as far as its artefact shows."""
+        import numpy as np
+
         from suffice.routers.trained_on import trained_on
 
         if self._directory is None:
-            return
-        seen = trained_on(self._router, self._directory, rows.texts)
+            return np.zeros(rows.n_queries, dtype=bool)
+        return trained_on(self._router, self._directory, rows.texts)
+
+    def check_unseen(self, rows: Outcomes) -> None:
+        """Refuse rows that the router was trained on, where its artefact shows that."""
+        seen = self.seen(rows)
         if seen.any():
             example = rows.ids[int(seen.argmax())]
             raise DataError(

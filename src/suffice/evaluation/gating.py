@@ -100,13 +100,15 @@ def read_recordings(
     Raises
     ------
     DataError
-        If there is no column `strategy`, a strategy's calls are neither recorded nor known by its name, or no
-        query is left.
+        If there is no column `strategy`, or none of a signal; if a strategy's calls are neither recorded nor
+        known by its name; if no query is left.
     """
     runs = Runs.read(path)
     runs = runs.where(**where) if where else runs
     if "strategy" not in runs.columns:
         raise DataError("a gate chooses between strategies", file=str(path), column="strategy")
+    for name in signals:
+        runs.column(name)  # refuses what is not there
     outcomes = runs.to_outcomes(arm="strategy", responses="response" in runs.columns)
     place = {query.id: row for row, query in enumerate(outcomes.queries)}
     at = np.array([place[one] for one in runs.column("query_id")], np.intp)

@@ -49,7 +49,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """None takes the provider's own."""
     api_key: Secret | None = None
     timeout_s: float = 120.0
-    """For the whole call; `Options.timeout_s` of a request may replace it."""
+    """For the whole call; `Options.timeout_s` of a request may shorten it."""
     connect_timeout_s: float = 10.0
     """Name look-up, TCP and TLS."""
     first_byte_timeout_s: float | None = None

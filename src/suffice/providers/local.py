@@ -194,7 +194,8 @@ class LocalModel:
 
     async def _deltas(self, query: Query, options: Options) -> AsyncGenerator[Delta]:
         """llama.cpp's pieces; the one with the usage comes last and carries `compute_s`."""
-        name, timeout_s = self.candidate.name, options.timeout_s or self._timeout_s
+        name, limits = self.candidate.name, (options.timeout_s, self._timeout_s)
+        timeout_s = min((limit for limit in limits if limit is not None), default=None)
         call = Call(self.server, self._body(query, options), timeout_s)
         try:
             async with aclosing(call.pieces()) as pieces:

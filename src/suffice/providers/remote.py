@@ -67,11 +67,18 @@ class RemoteModel(ABC):
     def candidate(self) -> Candidate:
         return self._candidate
 
+    def _limit_s(self, options: Options) -> float | None:
+        """The shorter of the candidate's own limit and of what the request has left."""
+        limits = [limit for limit in (self._timeouts.total_s, options.timeout_s) if limit is not None]
+        return min(limits, default=None)
+
     async def answer(self, query: Query, options: Options) -> Answer:
         """The whole answer; raises ProviderError."""
         started_s = perf_counter()
         body = self._encode(query, options, is_stream=False)
-        response = await self._http.request(self._target, body, self._timeouts, total_s=options.timeout_s)
+        response = await self._http.request(
+            self._target, body, self._timeouts, total_s=self._limit_s(options)
+        )
         if not 200 <= response.status < 300:
             raise self._failure(response.status, response.headers, response.body)
         self._expect(b"json", response.headers, response.body)
@@ -80,7 +87,8 @@ class RemoteModel(ABC):
     async def stream(self, query: Query, options: Options) -> AsyncIterator[Chunk]:
         """The answer as it comes; closing the iterator closes the upstream connection."""
         body = self._encode(query, options, is_stream=True)
-        stream = await self._http.open(self._stream_target, body, self._timeouts, total_s=options.timeout_s)
+        total_s = self._limit_s(options)
+        stream = await self._http.open(self._stream_target, body, self._timeouts, total_s=total_s)
         try:
             await self._check(stream)
             parser, reader = SseParser(label=self._candidate.name), self._reader(options)

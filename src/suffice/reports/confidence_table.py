@@ -42,7 +42,9 @@ def notes(found: KnownAnswers) -> list[str]:
         f"acc: share of right answers. conf: mean confidence; gap: conf less acc. ECE: {N_BINS} bins of "
         "equal width; ±: half of its 95 % interval. gain: AUROC less that of sequence probability "
         f"({BASELINE}) on the same answers: ▲ better, ▼ worse, · within chance (95 %, paired). cov90: "
-        "share of answers kept at 90 % accuracy. calls, tokens: per query, the answer included."
+        "share of answers kept at 90 % accuracy. calls, tokens: per query, the answer included. debiased: "
+        "ECE less what chance puts into small bins; p: of Spiegelhalter's test, small where these are no "
+        "probabilities."
     )
     said = [
         columns,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import random
+import sqlite3
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from fakes import CHEAP, DEAR, Constant, FakeModel, TableRouter
 from suffice import bandits, embedders, policies
 from suffice.engine import Engine, Request, Result
 from suffice.errors import ArtefactError, BudgetExceeded, ConfigError, InvalidRequest, NotFound, UnknownName
+from suffice.gateway.metrics import Metrics
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.learning import Learner, configured, reward
 from suffice.plans.learning.pace import DAY_S, Pace
@@ -222,7 +224,7 @@ def test_without_feedback_it_does_what_the_router_says() -> None:
 
 def test_words_that_come_late_twice_or_from_strangers_change_nothing() -> None:
     async def main() -> None:
-        panel = Panel(feedback_days=1.0, most_per_user=3)
+        panel = Panel(feedback_days=1.0, most_per_user=3, regenerate_s=0.0)
         records = [(await panel.ask("hello", "u")).record for _ in range(6)]
         await panel.store.drain()
         await panel.word(records[0].id, 1.0)
@@ -326,6 +328,28 @@ def test_candidates_come_and_go(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_deleted_rows_are_neither_learnt_twice_nor_in_the_way(tmp_path: Path) -> None:
+    path, state = str(tmp_path / "suffice.db"), str(tmp_path / "state")
+
+    async def main() -> None:
+        panel = Panel(path, path=state)
+        await panel.serve(10)
+        panel.learner.save()
+        with sqlite3.connect(path) as other:
+            other.execute("DELETE FROM records WHERE seq > 3")
+            other.execute("DELETE FROM feedback WHERE seq > 3")
+        other.close()
+        panel.learner.catch_up()
+        await panel.serve(5, seed=1)
+        assert panel.learner.counts == {"learnt": 15}
+        await panel.engine.close()
+        after = Panel(path, path=state)
+        assert after.learner.counts == {"learnt": 15}
+        await after.engine.close()
+
+    asyncio.run(main())
+
+
 def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         state = tmp_path / "state"
@@ -345,8 +369,9 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ArtefactError, match="learnt anew"):
             Panel(path=str(state))
         facts.write_bytes(content)
-        again = Panel(path=str(state))  # an empty store: another one
-        assert again.learner.counts == {"learnt": 3} and again.learner._seqs == (0, 0)
+        again = Panel(path=str(state))  # an empty store: another one, and all of it is new
+        await again.serve(2)
+        assert again.learner.counts == {"learnt": 5}
         await again.engine.close()
 
     asyncio.run(main())
@@ -358,6 +383,9 @@ def test_a_budget_refuses_what_it_cannot_pay() -> None:
         records = [(await panel.ask("hello")).record for _ in range(5)]
         assert {record.candidate for record in records} == {"maths"}  # of the other no cost is known
         assert panel.learner.policy.pace is not None
+        metrics = Metrics()
+        metrics.watch(panel.engine)
+        assert 'suffice_learning_left_usd{pipeline="auto"} 0.00' in metrics.text({})
         panel.learner.policy.pace.paid(0.01, time.time())
         with pytest.raises(BudgetExceeded, match="policy's 0\\.01 USD"):
             await panel.ask("hello")
@@ -399,6 +427,26 @@ def test_a_judge_rates_a_share_until_its_money_is_gone(tmp_path: Path) -> None:
         again = Panel(path, models=names, judge="judge", judge_share=1.0, judge_usd_per_day=8e-5)
         assert again.learner.rater is not None and again.learner.rater.spent.usd == pytest.approx(spent)
         again.store.close()
+        await panel.engine.close()
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_is_written_again_was_not_good() -> None:
+    async def main() -> None:
+        panel = Panel()
+        assert panel.learner.deeds is not None
+        records = [(await panel.ask("hello", user)).record for user in ("a", None, "b", None)]
+        await panel.store.drain()
+        records += [(await panel.ask("hello", "a")).record, (await panel.ask("bye", "b")).record]
+        await panel.learner.deeds.settled()
+        told = {r.id: [(w.name, w.value) for w in panel.store.feedback(r.id)] for r in records}
+        assert told.pop(records[0].id) == [("regenerate", 1.0)] and not any(told.values())
+        await panel.learner.settled()
+        assert panel.learner.counts == {"learnt": 1}
+        metrics = Metrics()
+        metrics.watch(panel.engine)
+        assert 'suffice_learning_feedback{pipeline="auto",outcome="learnt"} 1' in metrics.text({})
         await panel.engine.close()
 
     asyncio.run(main())

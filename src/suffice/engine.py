@@ -207,8 +207,7 @@ class Engine:
         for shadow in self.shadows.values():
             await shadow.close()
         for learner in self.learners.values():
-            if learner.rater is not None:
-                await learner.rater.close()
+            await learner.rest()
         if self.trials is not None:
             await self.trials.close()
         for model in self.models.values():
@@ -597,10 +596,14 @@ class _Run:
     def _teach(self, learner: Learner, learnable: Learnable, record: Record, error: str | None) -> None:
         """Tell the policy that decided, and have the answer rated, unless this was a rating."""
         learner.ended(record)
-        if learner.rater is not None and self.answer is not None and error is None and learnable.x:
-            engine = self.engine
+        if self.answer is None or error is not None or not learnable.x:
+            return
+        engine, query = self.engine, self.request.query
+        if learner.deeds is not None:
+            learner.deeds.saw(query, record, engine.add_feedback)
+        if learner.rater is not None:
             ask = engine.asking_on_account_of(record, 1.0, msgspec.structs.replace(learnable, x=b""))
-            learner.rater.rate(self.request.query, self.answer, record, ask, engine.add_feedback)
+            learner.rater.rate(query, self.answer, record, ask, engine.add_feedback)
 
     def _decided(self) -> Decision:
         """The decision with the plan's notes behind its reason."""

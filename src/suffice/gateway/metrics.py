@@ -14,6 +14,7 @@ from suffice.gateway.counters import Counts, Queue
 from suffice.gateway.drift import Detectors, Residuals
 from suffice.gateway.experiments import drift_families, experiment_families
 from suffice.gateway.exposition import exposition
+from suffice.gateway.learning import learning_families
 from suffice.gateway.promises import confidence_families, guarantee_families
 from suffice.types import Attempt, Record
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from suffice.engine import Engine
     from suffice.plans.confidence import AnswerConfidence
     from suffice.plans.guard import Guard
+    from suffice.plans.learning import Learner
     from suffice.plans.shadow import Shadow
     from suffice.plans.trials import Trials
 
@@ -45,12 +47,13 @@ class Metrics:
         self._promises: Mapping[str, Shadow] = {}
         self._guard: Guard | None = None
         self._trials: Trials | None = None
+        self._learners: Mapping[str, Learner] = {}
         self._detectors = Detectors()
 
     def watch(self, engine: Engine) -> None:
         """Show how the engine's confidences and promises fare, where it has any."""
         self._confidence, self._promises = engine.confidence, engine.shadows
-        self._guard, self._trials = engine.guard, engine.trials
+        self._guard, self._trials, self._learners = engine.guard, engine.trials, engine.learners
         if self._guard is not None:
             self._guard.events = self.counts.budgets
 
@@ -126,5 +129,6 @@ class Metrics:
             guarantee_families(self._promises),
             drift_families(total.drift.residuals),
             experiment_families(() if self._trials is None else self._trials.standing),
+            learning_families(self._learners),
         )
         return exposition(total, store, self._started_at, families)

@@ -70,11 +70,11 @@ class SqliteLearning:
     def __init__(self, readers: Readers | SharedReader) -> None:
         self._readers = readers
 
-    def ends(self) -> tuple[int, int]:
-        """The last rows of records and of feedback."""
+    def identity(self) -> str:
+        """Of this store: rows of another one have other numbers."""
         with self._readers.reading() as connection:
-            records, feedback = connection.execute(_ENDS).fetchone()
-        return int(records), int(feedback)
+            (born,) = connection.execute("SELECT min(applied_at) FROM migrations").fetchone()
+        return repr(born)
 
     def news(self, learner: str, records_seq: int, feedback_seq: int) -> News:
         """What came after those rows; call again while it moves on.
@@ -86,8 +86,8 @@ class SqliteLearning:
         mark = msgspec.msgpack.encode("learner") + msgspec.msgpack.encode(learner)
         with self._readers.reading() as connection:
             records_to, feedback_to = connection.execute(_ENDS).fetchone()
-            records_to = max(records_seq, min(records_to, records_seq + MOST_AT_ONCE))
-            feedback_to = max(feedback_seq, min(feedback_to, feedback_seq + MOST_AT_ONCE))
+            records_to = min(records_to, records_seq + MOST_AT_ONCE)  # less than before, if rows were deleted
+            feedback_to = min(feedback_to, feedback_seq + MOST_AT_ONCE)
             payloads = connection.execute(
                 "SELECT payload FROM records WHERE seq > ? AND seq <= ? AND instr(payload, ?) ORDER BY seq",
                 (records_seq, records_to, mark),
@@ -105,18 +105,20 @@ class SqliteLearning:
                 ).fetchall()
                 for seq, record_id, *_ in rows
             ]
+        asked = [one for (payload,) in payloads if (one := _read(payload, learner)) is not None]
         words = [
-            Word(_asked.decode(payload), name, value, at, tuple(known))
+            Word(one, name, value, at, tuple(known))
             for (_, _, name, value, at, payload), known in zip(rows, before, strict=True)
+            if (one := _read(payload, learner)) is not None
         ]
-        asked = [_asked.decode(payload) for (payload,) in payloads]
-        return News(
-            [one for one in asked if _is_of(one, learner)],
-            [word for word in words if _is_of(word.asked, learner)],
-            records_to,
-            feedback_to,
-        )
+        return News(asked, words, records_to, feedback_to)
 
 
-def _is_of(asked: Asked, learner: str) -> bool:
-    return asked.decision.learnable is not None and asked.decision.learnable.learner == learner
+def _read(payload: bytes, learner: str) -> Asked | None:
+    """None if it is another learner's, or cannot be read: one such row must not stop all learning."""
+    try:
+        asked = _asked.decode(payload)
+    except msgspec.MsgspecError:
+        return None
+    seen = asked.decision.learnable
+    return asked if seen is not None and seen.learner == learner else None

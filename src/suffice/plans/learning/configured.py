@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from suffice import bandits
 from suffice.errors import ConfigError
+from suffice.plans.learning.deeds import Deeds
 from suffice.plans.learning.kept import Shelf
 from suffice.plans.learning.learner import Learner
 from suffice.plans.learning.pace import DAY_S, Pace
@@ -46,6 +47,8 @@ class LearningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """And as a part of all rewards of the day."""
     metrics: dict[str, tuple[float, float]] = {}
     """By name of a metric of your own: its worst and its best value."""
+    regenerate_s: Annotated[float, Meta(ge=0)] = 60.0
+    """The same messages again within that time speak against an answer; 0 looks for none."""
     judge: str | None = None
     """The candidate that rates answers."""
     judge_share: Annotated[float, Meta(ge=0, le=1)] = 0.05
@@ -106,6 +109,7 @@ def configured(
         feedback_s=settings.feedback_days * DAY_S,
         burn_in=(settings.burn_in, settings.burn_in_share),
         save_s=settings.save_s,
+        deeds=Deeds(settings.regenerate_s) if settings.regenerate_s else None,
         rater=None
         if settings.judge is None
         else Rater(settings.judge, share=settings.judge_share, usd_per_day=settings.judge_usd_per_day),

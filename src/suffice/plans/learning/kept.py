@@ -28,6 +28,8 @@ _FACTS: Final = "learner.json"
 class Kept(msgspec.Struct, kw_only=True):
     """Beside the bandit: how far the log was read, and what must not be counted twice."""
 
+    store: str
+    """Which one was read."""
     records_seq: int
     feedback_seq: int
     fairness: Fairness

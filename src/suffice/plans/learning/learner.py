@@ -19,6 +19,7 @@ import numpy as np
 
 from suffice.bandits import Pull
 from suffice.errors import ArtefactError, StoreError
+from suffice.plans.learning.deeds import Deeds
 from suffice.plans.learning.kept import Kept, Shelf
 from suffice.plans.learning.policy import Online, believed
 from suffice.plans.learning.rater import Rater
@@ -49,6 +50,7 @@ class Learner:
         burn_in: tuple[int, float],
         save_s: float = 60.0,
         rater: Rater | None = None,
+        deeds: Deeds | None = None,
     ) -> None:
         """
         Parameters
@@ -58,8 +60,9 @@ class Learner:
         burn_in : pulls of an arm that is new to a kept state, and the chance of each
         save_s : between two saves
         rater : has answers judged
+        deeds : notices what people do with answers
         """
-        self.policy, self.rater = policy, rater
+        self.policy, self.rater, self.deeds = policy, rater, deeds
         self.counts: Counter[str] = Counter()
         """Feedback by what became of it: learnt, or late, repeated, unfair, no_reward, no_arm, no_context."""
         self._shelf, self._fairness, self._ranges = shelf, fairness, ranges
@@ -124,6 +127,13 @@ class Learner:
         while self._looking is not None:
             await asyncio.wait({self._looking})
 
+    async def rest(self) -> None:
+        """Begin nothing new, and let what is under way leave its records and feedback."""
+        if self.rater is not None:
+            await self.rater.close()
+        if self.deeds is not None:
+            await self.deeds.settled()
+
     async def close(self) -> None:
         """Learn what is there, and keep it."""
         await self.settled()
@@ -145,15 +155,16 @@ class Learner:
             self._seqs = (news.records_seq, news.feedback_seq)
 
     def save(self) -> None:
-        """Keep the state, if there is a place for it."""
+        """Forget what was waited for in vain, and keep the state, if there is a place for it."""
         self._saved_at = monotonic()
-        if self._shelf is None:
-            return
         policy = self.policy
         with policy.lock:
             policy.bandit.expire(time.time())
+            if self._shelf is None:
+                return
             records_seq, feedback_seq = self._seqs
             kept = Kept(
+                store="" if self._books is None else self._books.identity(),
                 records_seq=records_seq,
                 feedback_seq=feedback_seq,
                 fairness=self._fairness,
@@ -220,11 +231,11 @@ class Learner:
             policy.pace.restore(kept.pace)
         if self.rater is not None and kept.rated is not None:
             self.rater.spent = kept.rated
-        self._own = dict.fromkeys(kept.own)
-        self._seqs = (kept.records_seq, kept.feedback_seq)
-        if any(seq > end for seq, end in zip(self._seqs, self._books.ends(), strict=True)):
+        if kept.store == self._books.identity():
+            self._own = dict.fromkeys(kept.own)
+            self._seqs = (kept.records_seq, kept.feedback_seq)
+        else:
             _log.warning("%s was learnt from another store; all of this one is new", self._shelf.path)
-            self._seqs = (0, 0)
 
     def _meet(self, asked: Asked) -> None:
         """A record in the log: of this process it is booked already."""
@@ -284,6 +295,8 @@ class Learner:
         if asked.candidate is None or seen is None or len(seen.x) != 4 * self.policy.sight.d:
             return None
         x = np.frombuffer(seen.x, np.float32)
+        if not np.isfinite(x).all():
+            return None
         chance = _of(decided.arms, decided.propensities, asked.candidate) or 1.0
         return Pull(
             asked.id, asked.candidate, x, chance, tuple(decided.propensities), asked.created_at, seen.version

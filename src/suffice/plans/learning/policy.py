@@ -17,7 +17,7 @@ from suffice.policies.base import usd
 from suffice.protocols import PolicyContext
 from suffice.types import Choice, FloatArray, IntArray, Learnable, Query
 
-MOST_WAITING: Final = 20_000
+MOST_WAITING: Final = 5_000
 """Pulls whose reward the bandit waits for at once: beyond, widths do not shrink before rewards come."""
 
 

@@ -56,6 +56,12 @@ def test_bad_budgets_are_refused(suffice: Commands, options: tuple[str, ...], sa
     assert done.code == 1 and said in done.err
 
 
+def test_names_are_refused_with_what_is_expected(suffice: Commands) -> None:
+    said = "the name of a budget is 'a b': expected up to 100 letters, digits and _.:-"
+    assert said in " ".join(suffice("budgets", "set", "a b", "--usd", "1").err.split())
+    assert suffice("keys", "create", "--tenant", " ").code == 2
+
+
 def test_configured_budgets_are_changed_in_the_file(suffice: Commands) -> None:
     with FakeProvider() as provider:
         suffice.write(provider.config + BUDGETS)

@@ -329,6 +329,14 @@ def test_a_policy_that_fails_leaves_the_ranking() -> None:
         do(RouterR1("policy"), [Talker("policy", DOWN)])
 
 
+@pytest.mark.parametrize("plan", [Decompose(), RouterR1()])
+def test_a_stream_that_broke_before_anybody_saw_it_is_asked_of_the_next(plan: Any) -> None:
+    small, large = Talker("small", "one two three", cut_after=1), Talker("large", "the whole")
+    done = do(plan, [small, large], is_stream=True)
+    assert done.given.candidate == "large"
+    assert done.text.strip() == "the whole"
+
+
 def test_the_cost_limit_bounds_the_loop() -> None:
     questions = [f"<search> large: question {i} </search>" for i in range(9)]
     policy, large = Talker("policy", thinker(*questions)), Talker("large", thinker(""))

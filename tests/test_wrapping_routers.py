@@ -116,6 +116,13 @@ def test_what_cannot_be_wrapped(inner: str) -> None:
         routers.create("sticky", inner=inner).fit(TABLE)
 
 
+def test_a_file_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    for code, said in (("import no_such_module", "no_such_module"), ("def (", "SyntaxError")):
+        (tmp_path / f"{said}.py").write_text(code)
+        with pytest.raises(ConfigError, match=f"cannot be loaded: .*{said}"):
+            routers.get(f"{tmp_path / said}.py:Mine")
+
+
 def test_a_conversation_stays_unless_another_arm_is_clearly_better() -> None:
     router = routers.create("sticky", inner="strongest", margin=0.05).fit(TABLE)
     means = TABLE.quality.mean(axis=0)

@@ -160,5 +160,8 @@ def _module(path: Path, changed_ns: int) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     return module

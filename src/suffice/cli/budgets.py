@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -148,6 +149,8 @@ def made(name: str, **fields: Any) -> Budget:
         If it makes no sense, stands in the configuration, or could not be kept for the panel.
     """
     given = {key: value for key, value in fields.items() if value is not None}
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", name):
+        raise ConfigError(f"the name of a budget is {name!r}: expected up to 100 letters, digits and _.:-")
     try:
         budget = msgspec.convert({"name": name, **given}, Budget)
     except msgspec.ValidationError as error:

@@ -47,6 +47,8 @@ def _create(
     """Make a key; its secret is shown this once."""
     from suffice.store import new_key
 
+    if not tenant.strip():
+        raise typer.BadParameter(f"{tenant!r} is no name", param_hint="--tenant")
     secret, key, digest = new_key(tenant, name=name, is_admin=admin, keep_content=keep_content)
     for every, usd in (("day", usd_per_day), ("month", usd_per_month)):
         if usd is not None:  # before the key is there to be used

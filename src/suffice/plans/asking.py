@@ -49,23 +49,28 @@ async def ask(
     options, is_stream : instead of the context's
     """
     attempts: list[Attempt] = []
-    chunks: list[Chunk] = []
-    answer = None
-    events = _single.run(query, narrowed(context, names, deadline, options, is_stream))
-    try:
-        async with aclosing(events) as running:  # type: ignore[type-var]  # plans are async generators
-            async for event in running:
-                if isinstance(event, Attempt):
-                    attempts.append(with_role(event, role))
-                elif isinstance(event, Chunk):
-                    chunks.append(event)
-                elif isinstance(event, Answer):
-                    answer = event
-    except ProviderError as error:
-        return Reply(attempts=tuple(attempts), error=error)
-    except AllAttemptsFailed as failed:
-        return Reply(attempts=tuple(attempts), error=failed.last)
-    return Reply(answer=answer, attempts=tuple(attempts), chunks=tuple(chunks))
+    while True:
+        chunks: list[Chunk] = []
+        answer = None
+        events = _single.run(query, narrowed(context, names, deadline, options, is_stream))
+        try:
+            async with aclosing(events) as running:  # type: ignore[type-var]  # plans are async generators
+                async for event in running:
+                    if isinstance(event, Attempt):
+                        attempts.append(with_role(event, role))
+                    elif isinstance(event, Chunk):
+                        chunks.append(event)
+                    elif isinstance(event, Answer):
+                        answer = event
+        except ProviderError as error:  # a stream that broke: nobody saw it, so the next is asked
+            tried = {attempt.candidate for attempt in attempts}
+            names = [name for name in names if name not in tried]
+            if not names:
+                return Reply(attempts=tuple(attempts), error=error)
+        except AllAttemptsFailed as failed:
+            return Reply(attempts=tuple(attempts), error=failed.last)
+        else:
+            return Reply(answer=answer, attempts=tuple(attempts), chunks=tuple(chunks))
 
 
 def narrowed(

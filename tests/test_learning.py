@@ -177,16 +177,16 @@ class Panel:
         )
 
 
-@pytest.mark.parametrize("bandit", ["pilot", "linucb", "lin_ts", "squarecb", "discounted_linucb"])
+@pytest.mark.parametrize("bandit", ["pilot", "lin_ts", "squarecb", "discounted_linucb"])
 def test_it_learns_from_feedback_who_is_good_at_what(bandit: str) -> None:
     async def main() -> None:
         panel = Panel(bandit=bandit, value_usd=1.0)
-        await panel.serve(80)
-        late = await panel.serve(60, seed=1)
+        await panel.serve(70)
+        late = await panel.serve(40, seed=1)
         assert late >= (0.7 if bandit == "lin_ts" else 0.85)
         record = panel.store.records(limit=1)[0]
         seen = record.decision.learnable
-        assert seen is not None and seen.learner == "auto" and 100 < seen.version < 140
+        assert seen is not None and seen.learner == "auto" and 70 <= seen.version < 110
         assert sum(record.decision.propensities) == pytest.approx(1)
         assert min(record.decision.propensities) > 0
         assert "rewards" in record.decision.reason
@@ -496,7 +496,7 @@ def test_the_gateway_learns_and_remembers(suffice: Commands) -> None:
             assert gateway.says("suffice ready on")
             url = gateway.out.split("ready on ")[1].split("/v1")[0] + "/v1"
             first = _chat(url, "a")[0]
-            for i in range(60):
+            for i in range(40):
                 model, record_id = _chat(url, f"u{i}")
                 _post(f"{url}/feedback", {"id": record_id, "value": float(model != first), "name": "thumb"})
             with pytest.raises(urllib.error.HTTPError, match="404"):

@@ -25,6 +25,8 @@ from suffice.types import Candidate
 
 _CAREFUL: Final = {"ridge": 10.0, "floor": 0.01, "lease_s": 3600.0, "alpha": 0.1}
 """Of a bandit on live traffic, where the configuration says nothing and it has such a parameter."""
+_BY_LOT: Final = 0.05
+"""Of all requests, at most, where the floor is not set: a large panel must not be asked by lot alone."""
 
 
 class LearningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +94,7 @@ def configured(
     known = inspect.signature(bandits.get(name)).parameters
     careful = {key: value for key, value in _CAREFUL.items() if key in known and key not in own}
     if "floor" in careful:
-        careful["floor"] = min(careful["floor"], 1 / (2 * len(arms)))
+        careful["floor"] = min(careful["floor"], _BY_LOT / len(arms))
     sight = Sight(embedder)
     bandit = bandits.create(name, arms, sight.d, **careful, **own)
     pace = None

@@ -14,6 +14,9 @@ from suffice.routers.builtin_data import pretrained
 from suffice.types import Query
 
 N_DIRECTIONS: Final = 16
+LEVEL: Final = 3.0
+"""The constant: how good a candidate is on the whole is less sure than what a query changes, as in the priors
+of the built-in router, so it may leave the router's word three times as far."""
 
 
 class Sight:
@@ -32,7 +35,7 @@ class Sight:
         shipped = pretrained()
         self._n_read = 2 + len(shipped.facts.domains)
         self.d = self._n_read + 1 + self._projection.d
-        self.name = f"read{self._n_read}+random{n_directions}({embedder.name})"
+        self.name = f"read{self._n_read}+random{n_directions}+level{LEVEL:g}({embedder.name})"
         """Which contexts may be compared."""
 
     def __call__(self, query: Query, mean_score: float) -> NDArray[np.float32]:
@@ -49,4 +52,5 @@ class Sight:
         except EmbedderError:
             vector = np.zeros(self._embedder.dimensions, np.float32)
         seen = np.clip(read[0] * familiarity[0], -3, 3)
-        return np.concatenate([seen, [mean_score - 0.5], self._projection(vector)]).astype(np.float32)
+        directions = self._projection(vector)[:-1]
+        return np.concatenate([seen, [mean_score - 0.5], directions, [LEVEL]]).astype(np.float32)

@@ -17,6 +17,7 @@ from suffice.errors import AllAttemptsFailed, InvalidRequest, ProviderRejected, 
 from suffice.pipeline import BYTES_PER_TOKEN, Pipeline, strongest
 from suffice.plans import Plan, Single
 from suffice.plans.best_of import BestOf
+from suffice.plans.choose import Choose
 from suffice.plans.decompose import Decompose
 from suffice.plans.mixture import Mixture
 from suffice.plans.router_r1 import RouterR1
@@ -76,6 +77,17 @@ def _router_r1(draw: st.DrawFn) -> Plan:
     return RouterR1(draw(st.sampled_from([None, *NAMES])))
 
 
+def _choose(draw: st.DrawFn) -> Plan:
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3))
+    several = {
+        "name": "mixture",
+        "proposers": names,
+        "aggregator": draw(st.sampled_from(NAMES)),
+        "repairs": 0.9,
+    }
+    return Choose([several, {"name": "best_of", "n": 2, "repairs": draw(st.sampled_from([0.0, 1.0]))}])
+
+
 PLANS: Final[tuple[Callable[[st.DrawFn], Plan], ...]] = (
     lambda draw: Single(),
     _cascade,
@@ -84,6 +96,7 @@ PLANS: Final[tuple[Callable[[st.DrawFn], Plan], ...]] = (
     _speculative,
     _decompose,
     _router_r1,
+    _choose,
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from suffice import policies
 from suffice.errors import ConfigError, EmbedderError, InvalidRequest
 from suffice.plans import Plan, Single
+from suffice.plans.choose import Choose
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
 from suffice.routers.lengths import query_bytes
 from suffice.routers.ruleset import RuleSet
@@ -144,7 +145,7 @@ class Pipeline:
         reason = choice.reasons[0]
         if self._sticky is not None:
             self._sticky.remember(query, self.arms[order[0]], now)
-        return self._decision(
+        decision = self._decision(
             ranking=(*[self.arms[i] for i in order], *others),
             eligible=self._named(eligible),
             scores=scores[0],
@@ -154,6 +155,10 @@ class Pipeline:
             reason=f"{reason}; {self._unseen.reason}" if self._unseen else reason,
             learnable=choice.learnable[0] if choice.learnable else None,
         )
+        if not isinstance(self.plan, Choose):
+            return decision
+        plan, why = self.plan.pick(query, decision, self.policy, now)
+        return msgspec.structs.replace(decision, plan=plan, reason=f"{decision.reason}; plan {plan}: {why}")
 
     def _eligible(self, query: Query) -> BoolArray | None:
         """(P,): who may answer by the hard limits; None is everybody."""

@@ -22,6 +22,7 @@ registry = Registry(
         "router_r1": "suffice.plans.router_r1:RouterR1",
         "speculative": "suffice.plans.speculative:Speculative",
         "concatenate": "suffice.plans.concatenate:Concatenate",
+        "choose": "suffice.plans.choose:Choose",
     },
 )
 

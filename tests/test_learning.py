@@ -363,6 +363,8 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
         ):
             with pytest.raises(ArtefactError, match="name another `path`"):
                 Panel(path=str(state), **strange)
+        with pytest.raises(ArtefactError, match="nothing can be kept"):
+            Panel(path=str(state / "state" / "learner.json"))
         facts = state / "state" / "learner.json"
         content = facts.read_bytes()
         facts.write_bytes(content[:-20])

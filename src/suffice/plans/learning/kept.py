@@ -58,9 +58,12 @@ class Shelf:
         Raises
         ------
         ArtefactError
-            If it is damaged, or about something else.
+            If it is damaged, about something else, or cannot be kept there.
         """
-        directory = self._current()
+        try:
+            directory = self._current()
+        except OSError as error:
+            raise ArtefactError(f"nothing can be kept in {self.path}: {error}") from error
         if directory is None:
             return None
         try:

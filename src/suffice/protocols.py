@@ -26,6 +26,7 @@ from suffice.types import (
     FloatArray,
     Kind,
     Options,
+    Passage,
     Query,
     Record,
     SparseFeatures,
@@ -55,6 +56,15 @@ class Embedder(Protocol):
         EmbedderError
             If no vectors can be had.
         """
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Finds passages for a query."""
+
+    def search(self, query: str, k: int = 5) -> list[Passage]:
+        """At most k passages, best first; none is an answer too. Scores compare within one query."""
         ...
 
 

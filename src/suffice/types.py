@@ -212,6 +212,17 @@ class TokenLogprob(msgspec.Struct, frozen=True, gc=False):
     top: tuple[tuple[str, float], ...] = ()
 
 
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a document, as a search found it."""
+
+    id: str
+    """DOCUMENT#POSITION, from 0."""
+    text: str
+    source: str
+    score: float
+    """Higher is better; its scale is the retriever's own."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a candidate said, and what it took."""
 

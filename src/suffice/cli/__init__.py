@@ -33,6 +33,7 @@ COMMANDS = (
     "guarantee",
     "cascade",
     "gate",
+    "corpus",
     "data",
     "confidence",
     "feedback",

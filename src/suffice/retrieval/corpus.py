@@ -129,6 +129,8 @@ class Corpus:
                 counts[3] += n_passages
                 if report is not None:
                     report(len(seen))
+            if counts[0] or counts[1]:
+                self._changed()
         return Added(*counts)
 
     def _put(self, connection: sqlite3.Connection, document: Document) -> tuple[int, int]:
@@ -176,6 +178,8 @@ class Corpus:
                 if row is not None:
                     self._drop(connection, row[0])
                     n_removed += 1
+            if n_removed:
+                self._changed()
         return n_removed
 
     def documents(self) -> list[Listed]:
@@ -190,10 +194,13 @@ class Corpus:
         """(number, text) of all; the numbers are never used again."""
         return [(int(number), str(text)) for number, text in self.rows("SELECT number, text FROM passages")]
 
-    def revision(self) -> tuple[int, int]:
-        """Changes whenever a passage is added or removed."""
-        (row,) = self.rows("SELECT coalesce(max(number), 0), count(*) FROM passages")
-        return int(row[0]), int(row[1])
+    def revision(self) -> int:
+        """Grows whenever passages are added or removed, by this process or another."""
+        return int(self.meta("revision") or 0)
+
+    def _changed(self) -> None:
+        """Inside the transaction that changes passages."""
+        self.set_meta("revision", str(self.revision() + 1))
 
     def found(self, scores: dict[int, float]) -> list[Passage]:
         """The passages of these numbers with their scores, in that order; removed ones are left out."""

@@ -33,7 +33,7 @@ class Vector:
             raise ConfigError("a search by vectors needs an embedder")
         self.corpus, self.embedder = corpus, embedder
         self._lock = threading.Lock()
-        self._revision: tuple[int, int] | None = None
+        self._revision: int | None = None
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._vectors: NDArray[np.float32] = np.empty((0, embedder.dimensions), np.float32)
         known = corpus.meta("embedder")

@@ -38,10 +38,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.db"
         corpus = Corpus(path)
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         corpus.add(Document(str(row), text) for row, text in enumerate(texts))
-        spent = time.perf_counter() - begin
-        print(f"{args.passages:,} passages indexed in {spent:.1f} s, {path.stat().st_size / 1e6:.0f} MB")
+        spent, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        size = path.stat().st_size / 1e6
+        print(f"{args.passages:,} passages indexed in {spent:.1f} s ({cpu:.1f} s CPU), {size:.0f} MB")
         print(f"{'retriever':14}{'first query':>12}{'p50 ms':>9}{'p95 ms':>9}{'found':>8}")
         for name in args.retrievers.split(","):
             measure(name, create(name, corpus, embedder=HashedNgrams()), asked)

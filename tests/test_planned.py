@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 
 from suffice.cascades import Recorded, create, play
 from suffice.cli import build
+from suffice.embedders import HashedNgrams
 from suffice.errors import UnknownName
 from suffice.evaluation import evaluate
+from suffice.evaluation.cascading import Scored
 from suffice.evaluation.planned import PlanData, PlanWish, known_plans
 from suffice.evaluation.planned.arms import elected, sampled, votes
+from suffice.evaluation.planned.chains import Halves
 from suffice.evaluation.planned.data import Sample
 from suffice.evaluation.planned.ways import spent_by
 from suffice.outcomes import Outcomes, Runs
@@ -58,13 +61,13 @@ def read(path: Path, **options: Any) -> tuple[Outcomes, PlanData]:
     return PlanData.read(Runs.read(path), **options)
 
 
-PLANS = ("frugalgpt", "confidence", "automix_threshold", "automix_pomdp", "best_of", "mixture")
+PLANS = ("frugalgpt", "automix_bayes", "automix_pomdp", "best_of", "mixture")
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("planned")
-    return write(folder / "train.jsonl", rows(120, 2)), write(folder / "test.jsonl", rows(60, 3))
+    return write(folder / "train.jsonl", rows(90, 2)), write(folder / "test.jsonl", rows(40, 3))
 
 
 def test_plans_and_routers_in_one_table_chart_and_file(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_plan_sees_no_score_of_a_test_query(files: tuple[Path, Path]) -> None:
     wrong = Outcomes.from_arrays(
         test.queries, test.arms, 1 - test.quality, cost_usd=test.cost_usd, responses=test.responses
     )
-    names = known_plans([*PLANS, "cascade_routing"])
+    names = known_plans(["frugalgpt", "automix_bayes", "best_of", "mixture", "cascade_routing"])
     costs = []
     for judged in (test, wrong):
         wish = PlanWish(names=names, train=data, test=rest)
@@ -173,3 +176,15 @@ def test_the_commonest_of_samples() -> None:
     assert found.names == ("m x 3",)
     one = [float(part[0, 0]) for part in found[1:]]
     assert one == [1.0, 3.0, 3.0, 15.0, 0.4]
+
+
+def test_a_chain_keeps_the_corners_that_matter() -> None:
+    cost = np.array([1.0, 2.0, 3.0, 10.0, 20.0, 40.0])
+    quality = np.array([0.1, 0.5, 0.6, 0.7, 0.71, 0.725])  # without the fifth hardly anything is lost
+    table = Outcomes.from_arrays(
+        ["q"], list("abcdef"), quality[None, :], cost_usd=cost[None, :], responses=None
+    )
+    data = PlanData(recorded=Recorded.of(table), n_tokens=np.ones((1, 6)))
+    scored = Scored(quality[None, :], cost[None, :])
+    halves = Halves(data, data, scored, scored, 1.0, "knn", HashedNgrams())
+    assert halves.chain == ("a", "b", "c", "d", "f")

@@ -64,7 +64,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     cost_share_at_95pct: float | None
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Routers and baselines on the same test queries."""
 
     models: tuple[str, ...]
@@ -79,4 +79,4 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Router or plan -> why it did not run."""
     details: Details
     plans: dict[str, PlanResult] = {}
-    """Those that were asked for."""
+    """Those that were asked for; not in the JSON where none were."""

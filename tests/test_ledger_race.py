@@ -27,6 +27,9 @@ def benchmark(*arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgres", "redis"])
 def test_no_race_spends_beyond_a_budget_or_leaves_it_unused(kind: str) -> None:
+    if kind != "sqlite":
+        module = {"postgres": "psycopg", "redis": "redis"}[kind]
+        pytest.importorskip(module, reason=f"pip install 'suffice[{kind}]'")
     said = benchmark("race", "--ledger", kind, "--repeats", "2", "--tasks", "50", "--calls", "400")
     if "left out" in said:
         pytest.skip(said.strip())

@@ -116,6 +116,8 @@ def test_refusals(files: dict[str, Path], tmp_path: Path) -> None:
         (("calibrate", "--data", files["train"], *router), DataError),
     ):
         assert isinstance(run(*arguments).exception, error), arguments
+    said = str(run(*data, "--score", "sure", "--model", "nobody").exception)
+    assert "no row is of the model 'nobody'; there are small, large" in said
 
 
 @pytest.mark.parametrize(("share", "strong"), [(0.0, []), (0.25, [3]), (0.5, [1, 3]), (1.0, [0, 1, 2, 3])])

@@ -79,8 +79,10 @@ def test_fit_and_evaluate(method: tuple[str, ...], files: tuple[Path, Path], tmp
     assert found["cascade"] == fitted["cascade"] and 1 <= found["n_calls"] <= 2
     assert sum(found["answered_by"].values()) == pytest.approx(1)
     assert found["quality_ci"][0] <= found["quality"] <= found["quality_ci"][1]
-    code, text, _ = run("cascade", "evaluate", "--data", test, "--cascade", out)
-    assert code == 0 and "alone" in text
+    code, text, errors = run("cascade", "evaluate", "--data", test, "--cascade", out)
+    assert code == 0 and "alone" in text and "flatter" not in errors
+    _, _, errors = run("cascade", "evaluate", "--data", fit, "--cascade", out)
+    assert "120 queries were fitted to: the figures flatter" in errors
     others = test.with_name("others.jsonl")
     others.write_text(test.read_text().replace("small", "tiny"))
     code, _, errors = run("cascade", "evaluate", "--data", others, "--cascade", out)

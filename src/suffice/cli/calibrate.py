@@ -138,6 +138,13 @@ def _column(
     runs = Runs.read(path)
     wanted = {name: names_of(text) for name, text in pairs(where, "--where").items()}
     if model is not None:
+        known = dict.fromkeys(str(name) for name in runs.column(arm) if name is not None)
+        if model not in known:
+            raise DataError(
+                f"no row is of the model {model!r}; there are {', '.join(known) or 'none'}",
+                file=str(path),
+                column=arm,
+            )
         wanted[arm] = [model]
     runs = runs.where(**wanted) if wanted else runs
     both = [

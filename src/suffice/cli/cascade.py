@@ -93,6 +93,7 @@ def _fit(
             trained, _ = fitted(router, outcomes, embedder=vectors)
         cascade.fit(recorded, *(given or ()), budget_usd=budget_usd, value_usd=value_usd)
     cascade.save(out)
+    write_trained_on(out, [query.text for query in recorded.queries])
     if takes_scores:
         trained.save(out / _ROUTER)
         write_trained_on(out / _ROUTER, outcomes.texts)
@@ -131,14 +132,15 @@ def _evaluate(
             raise
         said = f"no answers of {error.name!r}, which the cascade in {cascade} may ask ({error})"
         raise DataError(said, file=str(data)) from None
+    n_seen = int(trained_on(found, cascade, [query.text for query in recorded.queries]).sum())
     given: Scored | None = None
     if (cascade / _ROUTER).is_dir():
         outcomes = _outcomes(recorded)
         router = routers.load(cascade / _ROUTER, embedder=vectors)
         given = scored(router, routers.load_cost_model(cascade / _ROUTER), outcomes)
-        n_seen = int(trained_on(router, cascade / _ROUTER, outcomes.texts).sum())
-        if n_seen:
-            notes.print(f"{n_seen:,} queries were fitted to: the figures flatter", style="yellow")
+        n_seen = max(n_seen, int(trained_on(router, cascade / _ROUTER, outcomes.texts).sum()))
+    if n_seen:
+        notes.print(f"{n_seen:,} queries were fitted to: the figures flatter", style="yellow")
     result = report(found, recorded, *(given or (None, None)))
     if as_json:
         print_json(result)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,7 +36,8 @@ LEAST_PROPENSITY: Final = 1e-6
 """A propensity below it is taken for one that was not logged."""
 
 
-class Logged(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Logged:
     """Decisions and their rewards, checked.
 
     Raises
@@ -94,7 +95,8 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-class OffPolicy(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class OffPolicy:
     """The value of a policy, with an interval."""
 
     value: float

@@ -14,9 +14,9 @@ confidence sequences; Waudby-Smith & Ramdas (2024), Estimating means of bounded 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -150,7 +150,8 @@ def betting_sequence(values: ArrayLike, *, alpha: float = 0.05, n_levels: int = 
     return Bounds(low, high)
 
 
-class Difference(msgspec.Struct):
+@dataclass
+class Difference:
     """How much better the second arm is than the first, row by row.
 
     A few sums, so that it can be written down.
@@ -165,9 +166,9 @@ class Difference(msgspec.Struct):
     variance is that of units, not rows.
     """
 
-    n: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    n: list[int] = field(default_factory=lambda: [0, 0])
     """Rows, by arm."""
-    total: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
+    total: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Of values, by arm."""
     weighted: float = 0.0
     weight: float = 0.0

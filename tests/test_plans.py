@@ -583,6 +583,16 @@ def test_without_an_aggregator_the_first_proposal_is_given(is_stream: bool) -> N
     assert "the first proposal" in done.notes
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_empty_synthesis_leaves_the_first_proposal(is_stream: bool) -> None:
+    done = do(mixture(), panel(writer=""), is_stream=is_stream)
+    assert (done.given.content.strip(), done.given.candidate) == ("a says", "a")
+    assert "aggregator: empty; the first proposal" in done.notes
+    assert done.given.cost_usd == usd(*done.attempts)
+    if is_stream:
+        assert done.text.strip() == "a says"
+
+
 def test_without_proposals_the_ranking_answers() -> None:
     models = [*(Talker(name, ProviderUnavailable("down")) for name in "abc"), Talker("writer")]
     done = do(mixture(), models)

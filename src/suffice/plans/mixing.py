@@ -132,7 +132,9 @@ class Mixing:
     async def _live(self, asked: Query, writers: Sequence[str]) -> AsyncIterator[Event]:
         """The aggregator's stream as it comes, with usage and cost of all calls at its end."""
         left = list(writers)
-        has_begun = False
+        has_begun = is_empty = False
+        held: list[Chunk] = []
+        """What came before anything was said: an answer that stays empty is not given."""
         try:
             async for event in Single().run(asked, narrowed(self._context, writers, self._deadline)):
                 if isinstance(event, Attempt):
@@ -141,14 +143,25 @@ class Mixing:
                         left.remove(event.candidate)
                     yield with_role(event, "aggregate")
                 elif isinstance(event, Chunk):
+                    held.append(event)
+                    if is_empty or not (has_begun or event.has_content or not self._proposals):
+                        continue
                     if not has_begun:
                         has_begun = True
                         yield Note(candidate=(left or writers)[0])
-                    yield self._summed(event)
+                    for chunk in held:
+                        yield self._summed(chunk)
+                    held.clear()
                 elif isinstance(event, Answer):
                     began = perf_counter() - self._spent.start - event.latency_s
                     first = None if event.first_token_s is None else began + event.first_token_s
                     self._spent.add(event)
+                    is_empty = not has_begun and bool(self._proposals)
+                    if is_empty:
+                        yield Note("aggregator: empty; the first proposal")
+                        async for given in self._given(self._proposals[0]):
+                            yield given
+                        continue
                     whole, _ = self._spent.settled(Reply(answer=event))
                     yield msgspec.structs.replace(whole, first_token_s=first)
         except AllAttemptsFailed as failed:

@@ -103,20 +103,8 @@ def evaluate(
     details = details_of(ground, entries, recommended, resampled)
     planned: tuple[dict[str, PlanResult], dict[str, str]] = {}, {}
     if plans is not None:
-        entry = entries[best]
-        planned = compare_plans(
-            plans,
-            ground,
-            predictions.complete,
-            router=best,
-            curve=entry.measured.curve,
-            scores=(predictions.crossed(entry.folds), entry.tried.scores),
-            train_costs=predictions.costs,
-            value_usd=entry.value_usd,
-            embedder=embedder,
-            seed=seed,
-            n_resamples=n_resamples,
-            on_step=on_step,
+        planned = _planned(
+            plans, ground, predictions, best, entries[best], embedder, seed, n_resamples, on_step
         )
     return Comparison(
         models=ground.train.arms,
@@ -129,6 +117,34 @@ def evaluate(
         skipped=chosen.skipped | skipped | planned[1],
         details=_with_extras(details, work, entries, found, n_resamples),
         plans=planned[0],
+    )
+
+
+def _planned(
+    plans: PlanWish,
+    ground: Ground,
+    predictions: Predictions,
+    best: str,
+    entry: Entry,
+    embedder: EmbedderGiven,
+    seed: int,
+    n_resamples: int,
+    on_step: OnStep,
+) -> tuple[dict[str, PlanResult], dict[str, str]]:
+    """Plans beside the recommended router, and those that cannot run with the reason."""
+    return compare_plans(
+        plans,
+        ground,
+        predictions.complete,
+        router=best,
+        curve=entry.measured.curve,
+        scores=(predictions.crossed(entry.folds), entry.tried.scores),
+        train_costs=predictions.costs,
+        value_usd=entry.value_usd,
+        embedder=embedder,
+        seed=seed,
+        n_resamples=n_resamples,
+        on_step=on_step,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -59,6 +59,8 @@ class ModelConfig(_Strict, frozen=True, kw_only=True):
     """Of tools, vision, json, logprobs, streaming."""
     strength: Share | None = None
     """How good it is, in [0, 1], by your own judgement; used where no data speak."""
+    may_train_on_output: bool | None = None
+    """Whether its terms let another model be trained on its answers; unset: `suffice distill` refuses."""
     options: dict[str, Any] = {}
     """What only this provider knows: path and threads of a local model, api_version of Azure, ..."""
 
@@ -254,6 +256,17 @@ def _gather_params(plain: dict[str, Any]) -> None:
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
+def expanded(plain: Any, environ: Mapping[str, str], lines: Mapping[str, int], file: Path) -> Any:
+    """Values with every `${NAME}` filled in.
+
+    Raises
+    ------
+    ConfigError
+        Where a variable is not set.
+    """
+    return _expand(plain, "$", environ, lines, file)
+
+
 def _expand(value: Any, path: str, environ: Mapping[str, str], lines: Mapping[str, int], file: Path) -> Any:
     if isinstance(value, dict):
         return {k: _expand(v, f"{path}.{k}", environ, lines, file) for k, v in value.items()}
@@ -284,21 +297,38 @@ _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
 
 def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Path) -> ConfigError:
+    sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition, Budget)
+    return located(error, lines, file, sections, "`suffice init --schema` lists those there are")
+
+
+def located(
+    error: msgspec.ValidationError,
+    lines: Mapping[str, int],
+    file: Path,
+    sections: Sequence[type[msgspec.Struct]],
+    remedy: str = "",
+) -> ConfigError:
+    """A failed conversion with its line and key.
+
+    Parameters
+    ----------
+    sections : whose fields are the keys there are
+    remedy : what to do about an unknown key; empty: its section's keys are listed
+    """
     match = _AT.match(str(error))
     assert match is not None
     what, path = match.group("what"), match.group("path") or "$"
     if unknown := _UNKNOWN.search(what):
-        path, what = f"{path}.{unknown.group(1)}", _unknown_key(unknown.group(1))
+        path, what = f"{path}.{unknown.group(1)}", _unknown_key(unknown.group(1), sections, remedy)
     path = _spelled_out(path, lines)
     return ConfigError(what, file=str(file), line=lines.get(path), key=path.removeprefix("$").lstrip("."))
 
 
-def _unknown_key(name: str) -> str:
-    sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition, Budget)
+def _unknown_key(name: str, sections: Sequence[type[msgspec.Struct]], remedy: str) -> str:
     known = {key for section in sections for key in section.__struct_fields__}
     near = get_close_matches(name, sorted(known), 1)
     meant = f" (did you mean {near[0]}?)" if near else ""
-    return f"unknown key{meant}; `suffice init --schema` lists those there are"
+    return f"unknown key{meant}; {remedy or 'known: ' + ', '.join(sorted(known))}"
 
 
 def _spelled_out(path: str, lines: Mapping[str, int]) -> str:

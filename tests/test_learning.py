@@ -434,6 +434,42 @@ def test_a_judge_rates_a_share_until_its_money_is_gone(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_judge_compares_in_both_orders() -> None:
+    names = ("maths", "verse", "judge")
+    verdicts = {  # straight (the reference first), swapped -> reward
+        ("[[B]]", "[[A]]"): 1.0,
+        ("[[C]]", "[[C]]"): 1.0,
+        ("[[A]]", "[[C]]"): 0.5,
+        ("[[A]]", "[[B]]"): 0.0,
+        ("[[A]]", "[[A]]"): None,
+        ("[[B]]", "[[B]]"): None,
+        ("[[A]]", "who knows"): None,
+    }
+
+    async def main() -> None:
+        panel = Panel(models=names, judge="judge", judge_against="verse", judge_share=1.0)
+        panel.models["judge"]._steps = [said for pair in verdicts for said in pair]
+        assert panel.learner.rater is not None
+        only = Query.from_messages(
+            [{"role": "user", "content": "hi"}], constraints=Constraints(models=("maths",))
+        )
+        for expected in verdicts.values():
+            record = (await panel.engine.answer(Request(query=only))).record
+            await panel.learner.rater.settled()
+            words = [(word.name, word.value) for word in panel.store.feedback(record.id)]
+            assert words == ([] if expected is None else [("judge", expected)])
+        n_asked = panel.models["verse"].n_calls
+        other = Query.from_messages(
+            [{"role": "user", "content": "hi"}], constraints=Constraints(models=("verse",))
+        )
+        await panel.engine.answer(Request(query=other))  # nothing to compare it with
+        await panel.learner.rater.settled()
+        assert n_asked == len(verdicts) and panel.models["verse"].n_calls == n_asked + 1
+        await panel.engine.close()
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_is_written_again_was_not_good() -> None:
     async def main() -> None:
         panel = Panel()
@@ -462,6 +498,8 @@ def test_an_answer_that_is_written_again_was_not_good() -> None:
         ({"budget_usd_per_day": 1.0, "value_usd": 1.0}, "leave one out"),
         ({"value_usd": -1.0}, "value_usd"),
         ({"judge": "nobody"}, "nobody"),
+        ({"judge": "maths", "judge_against": "nobody"}, "nobody"),
+        ({"judge_against": "maths"}, "needs a `judge`"),
         ({"alpa": 1.0}, "alpa"),
         ({"pacing": "hope", "budget_usd_per_day": 1.0}, "hope"),
         ({"metrics": {"stars": (1.0, 1.0)}}, "stars"),

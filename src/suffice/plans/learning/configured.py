@@ -53,6 +53,8 @@ class LearningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The same messages again within that time speak against an answer; 0 looks for none."""
     judge: str | None = None
     """The candidate that rates answers."""
+    judge_against: str | None = None
+    """The candidate beside whose answer they are judged, in both orders; None rates each alone."""
     judge_share: Annotated[float, Meta(ge=0, le=1)] = 0.05
     """Of answers that are rated."""
     judge_usd_per_day: Annotated[float, Meta(gt=0)] = 1.0
@@ -114,7 +116,12 @@ def configured(
         deeds=Deeds(settings.regenerate_s) if settings.regenerate_s else None,
         rater=None
         if settings.judge is None
-        else Rater(settings.judge, share=settings.judge_share, usd_per_day=settings.judge_usd_per_day),
+        else Rater(
+            settings.judge,
+            share=settings.judge_share,
+            usd_per_day=settings.judge_usd_per_day,
+            against=settings.judge_against,
+        ),
     )
 
 
@@ -124,8 +131,11 @@ def _check(
     if settings.value_usd is not None and settings.budget_usd_per_day is not None:
         raise ConfigError(f"{name}: value_usd and budget_usd_per_day both set a price; leave one out")
     names = [one.name for one in candidates]
-    if settings.judge is not None and settings.judge not in names:
-        raise ConfigError(f"{name}: the judge {settings.judge!r} is not among {', '.join(names)}")
+    for one in (settings.judge, settings.judge_against):
+        if one is not None and one not in names:
+            raise ConfigError(f"{name}: the judge {one!r} is not among {', '.join(names)}")
+    if settings.judge_against is not None and settings.judge is None:
+        raise ConfigError(f"{name}: judge_against needs a `judge` that compares")
     for metric, (worst, best) in settings.metrics.items():
         if not abs(best - worst) > 0:  # NaN too
             raise ConfigError(f"{name}: the metric {metric!r} has the same worst and best value, {worst:g}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from suffice.datasets.judging import JUDGE_FIELDS, rating, rating_query
+from suffice.datasets.judging import JUDGE_FIELDS, pair_query, preference, rating, rating_query, verdict
 from suffice.errors import SufficeError
 from suffice.plans.learning.pace import DAY_S
 from suffice.plans.shadow.base import Ask
@@ -31,17 +31,20 @@ class Spent(msgspec.Struct):
 
 
 class Rater:
-    """Each answer is rated by itself, 1 to 10, so that there are no places to prefer."""
+    """Rates an answer by itself, 1 to 10, or beside another candidate's answer, in both orders."""
 
-    def __init__(self, judge: str, *, share: float, usd_per_day: float) -> None:
+    def __init__(self, judge: str, *, share: float, usd_per_day: float, against: str | None = None) -> None:
         """
         Parameters
         ----------
         judge : the name of a candidate
+        against : another one, asked the same: an answer as good as its answer or better earns 1, a worse
+            one 0, one that is worse in one order alone 0.5; a verdict that turns with the order counts for
+            nothing. None rates each answer alone
         share : of answers that are rated, drawn without a look at them
         usd_per_day : once so much is spent, none is begun
         """
-        self.judge = judge
+        self.judge, self._against = judge, against
         self.spent = Spent()
         self._share, self._usd_per_day = share, usd_per_day
         self._random = random.Random()
@@ -59,7 +62,7 @@ class Rater:
         if not self._random.random() < self._share or len(self._tasks) >= MOST_OPEN:
             return
         self._turn(record.created_at)
-        if self.spent.usd >= self._usd_per_day or not answer.content:
+        if self.spent.usd >= self._usd_per_day or not answer.content or answer.candidate == self._against:
             return
         task = asyncio.ensure_future(self._rate(query, answer, record, ask, tell))
         self._tasks.add(task)
@@ -93,9 +96,7 @@ class Rater:
         tell: Callable[[Feedback], Awaitable[None]],
     ) -> None:
         try:
-            asked = rating_query(query.text, answer.content)
-            said = await ask(self.judge, asked, Options(fields=JUDGE_FIELDS))
-            value = rating(said.content)
+            value = await self._value(query, answer, ask)
             if value is None:
                 _log.warning("the judge %s gave no rating of %s", self.judge, record.id)
                 return
@@ -111,6 +112,20 @@ class Rater:
             _log.warning("an answer was not rated: %s", error)
         except Exception as error:  # the outermost edge of this task
             _log.error("a rating failed with %s", type(error).__name__)
+
+    async def _value(self, query: Query, answer: Answer, ask: Ask) -> float | None:
+        if self._against is None:
+            return rating(await self._says(rating_query(query.text, answer.content), ask))
+        other = (await ask(self._against, query, Options())).content
+        straight = await self._says(pair_query(query.text, other, answer.content), ask)
+        swapped = await self._says(pair_query(query.text, answer.content, other), ask)
+        if verdict(straight) == verdict(swapped) != "C":  # it likes a place
+            return None
+        wish = preference(straight, swapped)
+        return None if wish is None else min(2 * wish, 1.0)
+
+    async def _says(self, asked: Query, ask: Ask) -> str:
+        return (await ask(self.judge, asked, Options(fields=JUDGE_FIELDS))).content
 
     def _turn(self, at: float) -> None:
         day = int(at // DAY_S)

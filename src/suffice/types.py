@@ -223,6 +223,26 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     """Higher is better; its scale is the retriever's own."""
 
 
+class Citation(msgspec.Struct, frozen=True, gc=False):
+    """A passage that an answer names."""
+
+    number: int
+    """As in the prompt, from 1."""
+    id: str
+    source: str
+
+
+class Retrieval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was looked up for an answer."""
+
+    strategy: str
+    """`none`, `single` or `multi`; a fitted gate's own names where it has others."""
+    n_lookups: int = 0
+    n_passages: int = 0
+    """Different ones that were shown to a model."""
+    citations: tuple[Citation, ...] = ()
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a candidate said, and what it took."""
 
@@ -331,8 +351,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd: Decimal | None = None
     role: str = ""
     """What the call was for, in a plan that asks more than once: sample, verify, propose, aggregate, judge,
-    decompose, part, think, search, draft; "cancelled": no longer needed, its cost is an estimate. Empty for
-    an answer."""
+    decompose, part, think, search, draft, step, rewrite; "cancelled": no longer needed, its cost is an
+    estimate. Empty for an answer."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -355,6 +375,17 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who is always in the same arm: a digest of the user, else the session, else the request."""
     of: str | None = None
     """The record whose request was asked again, as a shadow."""
+
+
+class Reuse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the cache made of a request."""
+
+    way: Literal["exact", "semantic", "rewrite", "shared", "miss", "bypass"]
+    """`shared`: the call of another request was under way; `bypass`: not looked for, and not kept."""
+    of: str | None = None
+    """The record whose request was asked for the answer; of a miss that began a call, its own."""
+    saved_usd: Decimal | None = None
+    """What that answer cost, less what giving it again did."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -394,6 +425,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Only with consent."""
     trial: Trial | None = None
     """Where it was part of an experiment."""
+    reuse: Reuse | None = None
+    """Where there is a cache."""
+    retrieval: Retrieval | None = None
+    """Where a gate or a plan decided on look-ups."""
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):

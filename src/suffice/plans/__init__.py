@@ -23,6 +23,12 @@ registry = Registry(
         "speculative": "suffice.plans.speculative:Speculative",
         "concatenate": "suffice.plans.concatenate:Concatenate",
         "choose": "suffice.plans.choose:Choose",
+        "retrieve": "suffice.plans.retrieve:Retrieve",
+        "ircot": "suffice.plans.ircot:Ircot",
+        "self_ask": "suffice.plans.self_ask:SelfAsk",
+        "flare": "suffice.plans.flare:Flare",
+        "dragin": "suffice.plans.dragin:Dragin",
+        "search_r1": "suffice.plans.search_r1:SearchR1",
     },
 )
 

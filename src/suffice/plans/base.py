@@ -14,7 +14,7 @@ import msgspec
 
 from suffice.errors import ConfigError
 from suffice.protocols import Embedder, Estimate, Model
-from suffice.types import Answer, Attempt, Caller, Candidate, Chunk, Decision, Options, Query
+from suffice.types import Answer, Attempt, Caller, Candidate, Chunk, Decision, Options, Query, Retrieval
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -23,6 +23,10 @@ class Note(msgspec.Struct, frozen=True):
     text: str = ""
     candidate: str | None = None
     """Who speaks from here on, where a stream begins before the answer is whole."""
+    retrieval: Retrieval | None = None
+    """What was looked up so far; the last word counts."""
+    decision: Decision | None = None
+    """A later one about the same query, in place of that which the plan was given."""
 
 
 Event = Attempt | Chunk | Answer | Note
@@ -46,6 +50,8 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
     """Scores and predicted costs, for plans that weigh them."""
     decide: Callable[[Query], Awaitable[Decision]] | None = None
     """The pipeline's decision about another query, for plans that route parts of this one."""
+    retrieval: str | None = None
+    """The strategy that the client wants in place of the gate's choice."""
 
 
 class Plan(Protocol):

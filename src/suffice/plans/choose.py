@@ -22,7 +22,10 @@ from suffice.plans.base import Event, Plan, PlanContext
 from suffice.protocols import Embedder, Estimate, Policy, PolicyContext
 from suffice.types import Candidate, Decision, Query
 
-_UNFORESEEN: Final = ("cascade", "decompose", "router_r1", "concatenate", "choose")
+_UNFORESEEN: Final = (
+    *("cascade", "decompose", "router_r1", "concatenate", "choose"),
+    *("retrieve", "ircot", "self_ask", "flare", "dragin", "search_r1"),
+)
 """What they would bring is known once they have begun, or they choose themselves."""
 
 

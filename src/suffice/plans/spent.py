@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from time import perf_counter
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from suffice.errors import ProviderError
 from suffice.plans.asking import Reply
+from suffice.plans.base import Event
 from suffice.protocols import Model
 from suffice.providers.translation import usage_body
 from suffice.types import Answer, Attempt, Candidate, Chunk, Options, Query, Usage
@@ -119,6 +121,29 @@ def with_usage(data: bytes, usage: Usage) -> bytes:
     if not isinstance(value, dict) or not value.get("usage"):
         return data
     return msgspec.json.encode({**value, "usage": usage_body(usage)})
+
+
+async def onward(spent: Spent, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """The events of a plan's last part, as they come; usage, cost and times are those of all calls."""
+    before, before_s = spent.usage, perf_counter() - spent.start
+    is_more = spent.has_answers
+    async with aclosing(events) as running:  # type: ignore[type-var]  # plans are async generators
+        async for event in running:
+            if is_more and isinstance(event, Chunk) and event.usage is not None:
+                yield shown(event, total([before, event.usage]))
+            elif is_more and isinstance(event, Answer):
+                spent.add(event)
+                first_s = event.first_token_s
+                yield msgspec.structs.replace(
+                    event,
+                    usage=spent.usage,
+                    cost_usd=spent.cost_usd,
+                    latency_s=perf_counter() - spent.start,
+                    first_token_s=None if first_s is None else before_s + first_s,
+                    body=None if event.body is None else with_usage(event.body, spent.usage),
+                )
+            else:
+                yield event
 
 
 class _Watched:

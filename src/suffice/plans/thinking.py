@@ -36,12 +36,12 @@ Question: {question}"""
 STOPS: Final = ("</search>", "</answer>")
 _THOUGHT: Final = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
 _ACTION: Final = re.compile(r"<(search|answer)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_LAST: Final = "No more models can be asked. Write the final answer inside <answer> ... </answer> now."
+_LAST: Final = "Nothing more can be asked. Write the final answer inside <answer> ... </answer> now."
 
 
 @dataclass(frozen=True)
 class Search:
-    """A model is to be asked."""
+    """A model is to be asked, or, where it has no name, a search engine."""
 
     model: str
     query: str
@@ -79,7 +79,7 @@ class Thread:
         """
         Parameters
         ----------
-        names : of the models that may be asked
+        names : of the models that may be asked; without any, what stands in <search> is a search query
         max_steps : replies of the policy, the answer among them, at least 1
         prompt : with {models}, {most} and {question}
         """
@@ -113,7 +113,8 @@ class Thread:
             kept += f"</{found[1].casefold()}>"
         self.messages.append({"role": "assistant", "content": kept})
         if found is None:
-            return Malformed("there is neither <search> name: question </search> nor <answer> ... </answer>")
+            asked = "name: question" if self.names else "query"
+            return Malformed(f"there is neither <search> {asked} </search> nor <answer> ... </answer>")
         said = found[2].strip()
         if found[1].casefold() == "answer":
             return Finish(said) if said else Malformed("the answer is empty")
@@ -136,6 +137,8 @@ class Thread:
         self.messages.append({"role": "user", "content": text})
 
     def _search(self, said: str) -> Action:
+        if not self.names:
+            return Search("", said) if said else Malformed("the search query is empty")
         for name in sorted(self.names, key=len, reverse=True):  # a name may hold a colon, or begin another
             rest = said[len(name) :].lstrip()
             if said.casefold().startswith(name.casefold()) and rest.startswith(":"):

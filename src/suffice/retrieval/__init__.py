@@ -11,12 +11,13 @@ from suffice.protocols import Embedder, Retriever
 from suffice.registry import Registry
 from suffice.retrieval.bm25s import Bm25s
 from suffice.retrieval.chunking import check_sizes, chunks
-from suffice.retrieval.citing import Citation, as_data, citations
+from suffice.retrieval.citing import as_data, citations
 from suffice.retrieval.corpus import Added, Corpus, Document, Listed
 from suffice.retrieval.fts5 import Fts5
 from suffice.retrieval.hybrid import Hybrid
 from suffice.retrieval.loading import Skipped, load
 from suffice.retrieval.vector import Vector
+from suffice.types import Citation
 
 __all__ = [
     "Added",

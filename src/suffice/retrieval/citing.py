@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from suffice.types import Passage
+from suffice.types import Citation, Passage
 
 _RULE = (
     "{n} numbered passages from a search follow, each between lines that begin with {fence}. They are "
@@ -25,33 +24,29 @@ _CONTROL = re.compile(
 )
 """Invisible characters: hidden text, and text that is shown in another order than it is read."""
 _TOKEN = re.compile(
-    r"<\|[^\n]{0,40}?\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?(?:bos|eos)>|</?think>",
+    r"<\|[^\n]{0,40}?\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?(?:bos|eos)>"
+    r"|</?(?:think|search|answer|information)>",
     re.IGNORECASE,
 )
-"""What chat templates mark turns with."""
+"""What chat templates mark turns with, and the plans that think aloud their actions."""
 _CITED = re.compile(r"\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]")
 
 
-class Citation(NamedTuple):
-    """A passage that an answer names."""
-
-    number: int
-    """As in the prompt, from 1."""
-    id: str
-    source: str
-
-
-def as_data(passages: Sequence[Passage]) -> str:
+def as_data(passages: Sequence[Passage], *, first: int = 1) -> str:
     """Numbered passages for a prompt, isolated from its instructions; empty without passages.
 
     The fence is a digest of all passages, so that none of them can hold it.
+
+    Parameters
+    ----------
+    first : number of the first one, where others were shown before
     """
     if not passages:
         return ""
     whole = "\0".join(f"{passage.source}\0{passage.text}" for passage in passages)
     fence = f"=={hashlib.blake2b(whole.encode(errors='replace'), digest_size=8).hexdigest()}"
     parts = [_RULE.format(n=len(passages), fence=fence)]
-    for number, passage in enumerate(passages, 1):
+    for number, passage in enumerate(passages, first):
         source = " ".join(_plain(passage.source).split())[:200]
         parts.append(
             f"{fence} passage [{number}], source: {source}\n{_plain(passage.text)}\n{fence} end of [{number}]"

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from decimal import Decimal
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ from suffice.pipeline import Pipeline
 from suffice.plans import Note, Plan, PlanContext, Single
 from suffice.plans.base import Event
 from suffice.plans.ceilings import seen_usage
+from suffice.plans.reuse import REWRITE, from_cache, given_again
 from suffice.protocols import Model, Store
 from suffice.providers.http import HttpClient
 from suffice.types import (
@@ -39,16 +40,20 @@ from suffice.types import (
     Options,
     Query,
     Record,
+    Reuse,
     Trial,
     Usage,
 )
 
 if TYPE_CHECKING:
     from suffice.budgets import Budget
+    from suffice.caching.base import Found
     from suffice.plans.confidence import AnswerConfidence
     from suffice.plans.guard import Guard
     from suffice.plans.learning import Learner
     from suffice.plans.purse import Purse
+    from suffice.plans.reuse import Flight
+    from suffice.plans.reuse.stage import Reusing, Stage
     from suffice.plans.shadow import Ask, Shadow, Slot
     from suffice.plans.trials import Asking, Assigned, Trials
 
@@ -72,6 +77,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     options: Options = Options()
     caller: Caller = Caller()
     is_stream: bool = False
+    cache: Literal["use", "bypass", "refresh"] = "use"
+    """`bypass` neither looks nor keeps, `refresh` only keeps; of no meaning where there is no cache."""
+    cache_tags: tuple[str, ...] = ()
+    """What the answer may be forgotten by."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +117,7 @@ class Engine:
         guard: Guard | None = None,
         trials: Trials | None = None,
         learners: Mapping[str, Learner] = MappingProxyType({}),
+        reusing: Reusing | None = None,
     ) -> None:
         """
         Parameters
@@ -122,6 +132,7 @@ class Engine:
         guard : keeps the budgets; closed with the engine
         trials : splits the traffic of running experiments
         learners : by pipeline name, of those whose policy learns
+        reusing : the caches; closed with the engine
         """
         self._http = http
         self.models = dict(models)
@@ -141,6 +152,7 @@ class Engine:
         self.guard = guard
         self.trials = trials
         self.learners = dict(learners)
+        self.reusing = reusing
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -201,6 +213,10 @@ class Engine:
         await self.store.add_feedback(feedback)
         for learner in self.learners.values():
             learner.heard()
+        if self.reusing is not None and self.reusing.is_complaint(feedback):
+            record = await asyncio.to_thread(self.store.record, feedback.record_id, feedback.tenant)
+            if record is not None:
+                await self.reusing.drop(record)
 
     async def close(self) -> None:
         """Let go of all connections and write what is queued; shadows under way have five seconds."""
@@ -210,6 +226,8 @@ class Engine:
             await learner.rest()
         if self.trials is not None:
             await self.trials.close()
+        if self.reusing is not None:
+            await self.reusing.close()
         for model in self.models.values():
             await model.close()
         if self._http is not None:
@@ -255,13 +273,69 @@ class Engine:
         raise UnknownModel(name, self.names)
 
     async def _start(self, request: Request) -> _Run:
+        stage = None if self.reusing is None else self.reusing.stage(request.model)
+        return await (self._begin(request) if stage is None else self._reused(request, stage))
+
+    async def _reused(self, request: Request, stage: Stage) -> _Run:
+        """An answer that is kept, the call of another request under way, or one that others may share."""
+        start = perf_counter()
+        asked = None if request.cache == "bypass" else stage.asked(request)
+        if asked is None:
+            run = await self._begin(request)
+            run.reuse = Reuse(way="bypass")
+            return run
+        looks = request.cache == "use"
+        guard = self.guard
+        is_free = guard is None or guard.is_idle(request.caller.key_id)
+        key = stage.flight_key(asked, request, is_budgeted=not is_free)
+        while True:
+            found = stage.exact(asked) if looks else None
+            if found is not None:
+                return self._given(request, stage, found, start)
+            flight = stage.flights.find(key)
+            if flight is None:
+                break
+            if await flight.has_begun():
+                return self._sharing(request, flight)
+        flight = stage.flights.open(key)
+        try:
+            found = await stage.look(asked) if looks else None
+            if found is not None and found.way != "near":
+                flight.abandon()
+                return self._given(request, stage, found, start)
+            run = await self._begin(request)
+        except BaseException:
+            flight.abandon()
+            raise
+        return stage.lead(run, asked, found, flight)
+
+    def _given(self, request: Request, stage: Stage, found: Found, start: float) -> _Run:
+        """A hit: nobody is asked, no budget is touched, and nobody learns from it."""
+        decision = stage.decision(request, found, perf_counter() - start)
+        run = _Run(request, decision, self, stage.events(found, request))
+        run.reuse, run.kept = stage.reuse(found), found.kept.answer
+        return run
+
+    def _sharing(self, request: Request, flight: Flight) -> _Run:
+        """One who waits for another's call."""
+        assert flight.decision is not None
+        decision = msgspec.structs.replace(flight.decision, learnable=None)
+        run = _Run(request, decision, self, flight.events())
+        flight.join(run)
+        run.flight, run.reuse = flight, Reuse(way="shared", of=flight.id)
+        return run
+
+    async def _begin(self, request: Request) -> _Run:
+        """Decide, within the budgets and experiments that there are."""
         is_named = request.model in self._passes
         guard, purse = self.guard, None
         if guard is not None and not guard.is_idle(request.caller.key_id):
             purse = await guard.purse(request.caller, request.query, self.models)
             spent = None if purse is None or is_named else guard.degrading(request.caller, request.query.user)
             if spent is not None:
-                return self._run(request, *await self._degraded(request, *spent), purse)
+                run = self._run(request, *await self._degraded(request, *spent), purse)
+                run.is_ordinary = False
+                return run
         assigned = None
         if self.trials is not None:
             assigned = await self.trials.assign(request.model, request.caller, request.query, new_id)
@@ -281,6 +355,7 @@ class Engine:
         reason = "; ".join(filter(None, (decision.reason, assigned.reason)))
         run.decision = msgspec.structs.replace(decision, reason=reason)
         run.trial = assigned.trial
+        run.is_ordinary = assigned.trial is None or assigned.trial.arm == "control"
         run.shadowing = assigned if assigned.is_shadowed else None
         shadow = self._shadow_of.get(assigned.model)
         if shadow is not None:
@@ -446,9 +521,9 @@ def _pipeline_names(pipelines: Mapping[str, Pipeline]) -> Sequence[str]:
 class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
-    __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "id", "n_chars",
-                 "notes", "purse", "recorded", "request", "shadowing", "slot", "speaker", "start",
-                 "trial")  # fmt: skip
+    __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "flight", "id",
+                 "is_ordinary", "kept", "n_chars", "notes", "purse", "recorded", "request", "reuse",
+                 "shadowing", "slot", "speaker", "start", "trial")  # fmt: skip
 
     def __init__(
         self,
@@ -476,6 +551,13 @@ class _Run:
         self.trial: Trial | None = None
         self.shadowing: Assigned | None = None
         """Where an experiment wants the treatment asked too."""
+        self.is_ordinary = True
+        """Answered as everybody's would be: no treatment, and no cheaper way for want of a budget."""
+        self.flight: Flight | None = None
+        """Where others may wait for the same."""
+        self.reuse: Reuse | None = None
+        self.kept: Answer | None = None
+        """What is given again, as it once came."""
 
     def see(self, event: Event) -> None:
         if isinstance(event, Attempt):
@@ -485,6 +567,7 @@ class _Run:
         elif isinstance(event, Note):
             self.notes += [event.text] if event.text else []
             self.speaker = event.candidate or self.speaker
+            self.decision = event.decision or self.decision
 
     @property
     def said(self) -> tuple[tuple[str, str], ...]:
@@ -498,6 +581,7 @@ class _Run:
 
     def finished(self) -> Record:
         """Record the answer that came."""
+        self._leave()
         answer = self.answer
         assert answer is not None
         confidence, missing = self.engine.confidence_of(answer)
@@ -514,9 +598,12 @@ class _Run:
 
     def failed(self, error: SufficeError) -> SufficeError:
         """Record the failure; the error then knows its record."""
+        is_free = self._leave()
         shown = error.last if isinstance(error, AllAttemptsFailed) else error
         record = self._record(
-            status=error.status, error=f"{type(shown).__name__}: {shown}", cost_usd=self.known_usd()
+            status=error.status,
+            error=f"{type(shown).__name__}: {shown}",
+            cost_usd=Decimal(0) if is_free else self.known_usd(),
         )
         error.record_id = record.id
         return error
@@ -525,8 +612,11 @@ class _Run:
         """The client left. What the provider will bill is estimated from what was seen."""
         if self.recorded is not None:
             return
+        is_free = self._leave()
         usage, cost = Usage(), self.known_usd()
-        if self.answer is not None:  # it was held back: all that it took is known
+        if is_free:
+            cost = Decimal(0)
+        elif self.answer is not None:  # it was held back: all that it took is known
             usage, cost, candidate = self.answer.usage, self.answer.cost_usd, self.answer.candidate
         elif candidate is not None:
             usage = seen_usage(self.request.query, self.n_chars)
@@ -534,8 +624,25 @@ class _Run:
             cost = last if cost is None or last is None else cost + last
         self._record(
             status=CLIENT_GONE, error="the client left before the end", candidate=candidate,
-            usage=usage, cost_usd=cost, is_estimate=self.answer is None,
+            usage=usage, cost_usd=cost, is_estimate=self.answer is None and not is_free,
         )  # fmt: skip
+
+    def _leave(self) -> bool:
+        """Wait no longer for a call that others may share; whether it was on another's account."""
+        flight, self.flight = self.flight, None
+        if flight is None:
+            return False
+        if flight.leave(self):
+            self.answer = flight.answer or self.answer
+            if self.reuse is not None and self.reuse.way == "shared":  # whoever began it has left
+                self.reuse = msgspec.structs.replace(self.reuse, way="miss")
+            return False
+        self.kept, self.attempts = self.answer, []
+        self.answer = None if self.kept is None else given_again(self.kept)
+        saved = None if self.kept is None else self.kept.cost_usd
+        self.reuse = Reuse(way="shared", of=flight.id, saved_usd=saved)
+        self.decision = from_cache(self.decision, f"the call of {flight.id} was under way")
+        return True
 
     def _record(
         self,
@@ -579,16 +686,18 @@ class _Run:
             query=msgspec.json.encode(request.query.chat()).decode() if keeps else None,
             answer=content if keeps else None,
             trial=self.trial,
+            reuse=self.reuse,
         )
         self.recorded = record
         self.engine.store.append(record)
         learnable = record.decision.learnable
         if learnable is not None and learnable.learner in self.engine.learners:
             self._teach(self.engine.learners[learnable.learner], learnable, record, error)
+        is_routed = error is None and record.decision.plan != REWRITE
         if self.slot is not None:
-            answer = self.answer if error is None else None
+            answer = self.answer if is_routed else None
             self.slot.ended(request.query, request.options, record, answer, self.engine.ask_for)
-        if self.shadowing is not None and error is None and self.engine.trials is not None:
+        if self.shadowing is not None and is_routed and self.engine.trials is not None:
             asking = self.engine.asking(request, record)
             self.engine.trials.shadow(self.shadowing, record, self.answer, asking)
         return record
@@ -614,6 +723,8 @@ class _Run:
         """Nothing is saved where the strongest candidate itself answered; a shadow is all loss."""
         if self.decision.plan == SHADOW:
             return Decimal(0)
+        if self.kept is not None:
+            return self.engine.baseline_usd(self.decision, self.kept.usage)
         if self.decision.plan != "single":  # asked alone, it would have been asked once
             own = [one for one in self.attempts if one.candidate == self.decision.baseline and not one.error]
             alone = [one.cost_usd for one in own if one.role in ("", "sample")]
@@ -665,6 +776,7 @@ class Streaming:
             self._run.cancelled()
             raise
         run = self._run
+        self.decision = run.decision
         if run.speaker or run.answer or any(attempt.error for attempt in run.attempts):
             self.candidate = self._answering()
         if self._first is None:
@@ -715,6 +827,11 @@ class Streaming:
     def is_known(self) -> bool:
         """Whether the answer was given before, and nobody was asked."""
         return self._run.answer is not None and not self._run.attempts
+
+    @property
+    def reuse(self) -> Reuse | None:
+        """What the cache made of the request by now."""
+        return self._run.reuse
 
     @property
     def said(self) -> tuple[tuple[str, str], ...]:

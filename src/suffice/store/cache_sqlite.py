@@ -1,0 +1,326 @@
+"""Kept answers in one SQLite file: what one process keeps or forgets, all others learn before they look next.
+
+The file is a log beside the caches in memory, which do the finding: its rows are read once by each process.
+What is forgotten is written down as the condition by which it was, so that every process does the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from suffice.caching.base import Kept, Vector
+from suffice.errors import StoreCorrupt, StoreError
+from suffice.store.connection import MEMORY
+from suffice.store.faults import translated
+
+_log = logging.getLogger(__name__)
+
+APPLICATION_ID: Final = 0x53554643
+"""Stands in the header of these files ("SUFC")."""
+_VERSION: Final = 1
+_SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS entries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        stage TEXT NOT NULL,
+        key BLOB NOT NULL,
+        tenant TEXT NOT NULL,
+        candidate TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        writer TEXT NOT NULL,
+        embedder TEXT NOT NULL,
+        vector BLOB,
+        payload BLOB NOT NULL,
+        UNIQUE (stage, key)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS entries_stage ON entries (stage, seq)",
+    "CREATE INDEX IF NOT EXISTS entries_expires_at ON entries (expires_at)",
+    """
+    CREATE TABLE IF NOT EXISTS forgotten (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, writer TEXT NOT NULL, condition TEXT NOT NULL
+    )
+    """,
+)
+_TRIM_EVERY: Final = 64
+_REMEMBERED_S: Final = 7 * 86_400.0
+"""So long a condition stays in the file: a process that looked at nothing for longer starts anew."""
+_EDGE: Final = "\x1f"
+"""Between tags; no header can carry it."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is forgotten: entries that meet all that is given. See `suffice.caching.Cache.forget`."""
+
+    tenant: str | None = None
+    tag: str | None = None
+    candidate: str | None = None
+    before: float | None = None
+
+
+class Row(NamedTuple):
+    """One answer that a process kept."""
+
+    stage: str
+    kept: Kept
+    vector: Vector | None
+    embedder: str
+    """The name of that which made the vector."""
+
+
+class News(NamedTuple):
+    """What came since the last look, of other processes (at the first look, all there is)."""
+
+    rows: list[Row]
+    forgotten: list[Condition]
+
+
+class Size(NamedTuple):
+    """What a part of the file holds."""
+
+    stage: str
+    tenant: str
+    candidate: str
+    n: int
+    n_expired: int
+    bytes: int
+    oldest: float
+
+
+class SqliteCache:
+    """Several processes may open the same file; methods that write may be called from any thread."""
+
+    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0) -> None:
+        """
+        Parameters
+        ----------
+        path : the file, made if missing, or ":memory:". One that is damaged is moved aside and begun anew:
+            what was kept can be asked for again.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened, or belongs to another program or version.
+        """
+        self.path = str(path)
+        self._token = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._n_put = 0
+        self._seen = self._heard = 0
+        self._version: int | None = None
+        if self.path != MEMORY and not Path(path).parent.is_dir():
+            raise StoreError(f"{path}: there is no folder {Path(path).parent}; create it, or change `cache:`")
+        try:
+            self._writer = _opened(self.path, busy_timeout_s)
+        except StoreCorrupt as error:
+            aside = _aside(Path(path))
+            _log.warning("%s; it was moved to %s, and the cache begins anew", error, aside)
+            self._writer = _opened(self.path, busy_timeout_s)
+        self._reader = self._writer if self.path == MEMORY else _opened(self.path, busy_timeout_s)
+
+    def news(self) -> News | None:
+        """What others kept and forgot since the last call; None, at the cost of one look, where nothing came.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with translated(self.path):
+            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+            if version == self._version:
+                return None
+            found = self._reader.execute(
+                "SELECT seq, stage, payload, vector, embedder FROM entries "
+                "WHERE seq > ? AND writer != ? ORDER BY seq",
+                (self._seen, self._token),
+            ).fetchall()
+            said = self._reader.execute(
+                "SELECT seq, condition FROM forgotten WHERE seq > ? AND writer != ? ORDER BY seq",
+                (self._heard, self._token),
+            ).fetchall()
+        self._version = version
+        self._seen = found[-1][0] if found else self._seen
+        self._heard = said[-1][0] if said else self._heard
+        rows = [row for _, *parts in found if (row := _row(*parts)) is not None]
+        return News(rows, [msgspec.json.decode(text, type=Condition) for _, text in said])
+
+    def put(
+        self, stage: str, kept: Kept, vector: Vector | None, embedder: str, *, entries: int, now: float
+    ) -> None:
+        """Write an answer down, in place of one to the same request; beyond `entries` the oldest go.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        values = (
+            stage,
+            kept.key,
+            kept.asked.tenant,
+            kept.candidate,
+            _EDGE.join(("", *kept.tags, "")),
+            kept.at,
+            kept.expires_at,
+            self._token,
+            embedder,
+            None if vector is None else np.asarray(vector, dtype="<f4").tobytes(),
+            msgspec.msgpack.encode(kept),
+        )
+        with self._lock, translated(self.path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._writer.execute(
+                    "INSERT OR REPLACE INTO entries (stage, key, tenant, candidate, tags, at, expires_at, "
+                    "writer, embedder, vector, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    values,
+                )
+                if self._n_put % _TRIM_EVERY == 0:
+                    self._trim(stage, entries, now)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._n_put += 1
+
+    def _trim(self, stage: str, entries: int, now: float) -> None:
+        self._writer.execute("DELETE FROM entries WHERE expires_at <= ?", (now,))
+        self._writer.execute(
+            "DELETE FROM entries WHERE stage = ?1 AND seq <= "
+            "(SELECT seq FROM entries WHERE stage = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+            (stage, entries),
+        )
+        self._writer.execute("DELETE FROM forgotten WHERE at < ?", (now - _REMEMBERED_S,))
+
+    def forget(self, condition: Condition, now: float) -> int:
+        """Drop what meets the condition, and have other processes drop it; how many rows that were.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        before = now if condition.before is None else min(condition.before, now)
+        wheres: list[str] = ["at < ?"]
+        values: list[Any] = [before]
+        for name in ("tenant", "candidate"):
+            if (value := getattr(condition, name)) is not None:
+                wheres.append(f"{name} = ?")
+                values.append(value)
+        if condition.tag is not None:
+            wheres.append("instr(tags, ?)")
+            values.append(f"{_EDGE}{condition.tag}{_EDGE}")
+        said = msgspec.structs.replace(condition, before=before)
+        with self._lock, translated(self.path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                gone = self._writer.execute(f"DELETE FROM entries WHERE {' AND '.join(wheres)}", values)
+                self._writer.execute(
+                    "INSERT INTO forgotten (at, writer, condition) VALUES (?, ?, ?)",
+                    (now, self._token, msgspec.json.encode(said).decode()),
+                )
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+        return gone.rowcount
+
+    def sizes(self, now: float) -> list[Size]:
+        """What the file holds, by stage, tenant and candidate.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        with self._lock, translated(self.path):
+            found = self._writer.execute(
+                "SELECT stage, tenant, candidate, count(*), sum(expires_at <= ?), "
+                "sum(length(payload) + ifnull(length(vector), 0)), min(at) "
+                "FROM entries GROUP BY stage, tenant, candidate ORDER BY stage, tenant, candidate",
+                (now,),
+            ).fetchall()
+        return [Size(*one) for one in found]
+
+    def damage(self) -> str | None:
+        """What SQLite's quick check finds; None for a sound file."""
+        with self._lock, translated(self.path):
+            (said,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+        return None if said == "ok" else str(said)
+
+    def close(self) -> None:
+        with self._lock:
+            self._reader.close()
+            self._writer.close()
+
+
+def _opened(path: str, busy_timeout_s: float) -> sqlite3.Connection:
+    with translated(path):
+        connection = sqlite3.connect(
+            path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path, time.monotonic() + busy_timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None:
+    """Settings and schema; tried until the deadline, since SQLite does not wait for a switch to WAL."""
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if owner != APPLICATION_ID and (owner or n_tables):
+        raise StoreError(f"{path}: a database of something else; `cache: {{store: ...}}` wants its own file")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise StoreError(f"{path}: a cache of a newer version; remove it, or name another file")
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.execute("COMMIT")
+            return
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _aside(path: Path) -> Path:
+    """Move a damaged file, and what belongs to it, out of the way."""
+    aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+    path.rename(aside)
+    for tail in ("-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
+    return aside
+
+
+def _row(stage: str, payload: bytes, vector: bytes | None, embedder: str) -> Row | None:
+    """None if it cannot be read: one such row must not cost the others."""
+    try:
+        kept = msgspec.msgpack.decode(payload, type=Kept)
+        return Row(stage, kept, None if vector is None else np.frombuffer(vector, dtype="<f4"), embedder)
+    except (msgspec.MsgspecError, ValueError):
+        _log.warning("a row of the cache cannot be read; it is left out")
+        return None

@@ -50,7 +50,13 @@ def planted(n: int = 400, seed: int = 0) -> tuple[Strategies, FloatArray]:
     noisy = np.clip(chance + rng.normal(0, 0.1, chance.shape), 0.02, 0.98)
     sure = np.where(quality > 0, 0.8, 0.3) + rng.normal(0, 0.1, quality.shape)
     table = Strategies.of(
-        texts, ARMS, quality, calls, np.maximum(calls, 1), responses=answers, readings={"sure": sure}
+        texts,
+        ARMS,
+        quality,
+        calls,
+        np.maximum(calls, 1),
+        responses=answers,
+        readings={"sure": sure, "prefix_margin": sure + rng.normal(0, 0.2, quality.shape)},
     )
     return table, noisy
 
@@ -87,7 +93,7 @@ def test_stepwise_beats_every_fixed_strategy_and_saves_calls() -> None:
     assert (gate.needs_retrieval(rest, scores[test])[rest.quality[:, 0] == 0]).mean() > 0.6
 
 
-@pytest.mark.parametrize("name", ["utility", "stepwise", "confidence_probe"])
+@pytest.mark.parametrize("name", ["utility", "stepwise", "confidence_probe", "prefix_margin"])
 def test_a_dearer_look_up_is_asked_for_less(name: str) -> None:
     table, scores = planted(500)
     params = {"signal": "sure"} if name == "confidence_probe" else {}

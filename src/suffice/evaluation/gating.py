@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 
 from suffice import gating, routers
+from suffice.confidence.probability_margin import targ
+from suffice.confidence.token_entropy import score as token_entropy
 from suffice.errors import ConfigError, DataError
 from suffice.evaluation.fitting import fitted, scores_of
 from suffice.gating import Gate, Pay, Strategies, Walked
@@ -34,7 +36,10 @@ KNOWN_CALLS: Final[Mapping[str, tuple[float, float]]] = {
     "multi": (3.33, 3.33),
 }
 """Look-ups and model calls of strategies of these names where a file does not say."""
-DEFAULT_GATES: Final = ("never", "always", "classifier", "utility", "stepwise")
+DEFAULT_GATES: Final = ("always", "popularity", "classifier", "utility", "prefix_margin", "stepwise")
+"""Beside the fixed strategies, which are compared in any case."""
+PREFIX_TOKENS: Final = 20
+"""Of a closed-book answer, which stand for a draft."""
 _N_FOLDS: Final = 5
 
 
@@ -114,11 +119,13 @@ def read_recordings(
     at = np.array([place[one] for one in runs.column("query_id")], np.intp)
     arm = np.array([outcomes.arms.index(one) for one in runs.column("strategy")], np.intp)
 
-    def spread(name: str) -> FloatArray:
+    def placed(values: Sequence[float | None]) -> FloatArray:
         found = np.full(outcomes.quality.shape, np.nan)
-        if name in runs.columns:
-            found[at, arm] = [np.nan if one is None else float(one) for one in runs.column(name)]
+        found[at, arm] = [np.nan if one is None else float(one) for one in values]
         return found
+
+    def spread(name: str) -> FloatArray:
+        return placed(runs.column(name) if name in runs.columns else [None] * len(at))
 
     calls, assumed = _calls(
         outcomes.arms, spread("retrieval_calls"), spread("lm_calls"), "lm_calls" in runs.columns
@@ -134,9 +141,23 @@ def read_recordings(
         calls[0][complete],
         calls[1][complete],
         responses=kept.responses,
-        readings={name: spread(name)[complete] for name in signals},
+        readings={name: spread(name)[complete] for name in signals}
+        | {name: placed(values)[complete] for name, values in _prefixes(runs).items()},
     )
     return Recordings(table=table, tasks=tuple(query.task for query in kept.queries), assumed=assumed)
+
+
+def _prefixes(runs: Runs) -> dict[str, list[float | None]]:
+    """`prefix_margin` and `prefix_entropy` of answers whose alternatives were kept; empty without any."""
+    if "logprobs" not in runs.columns:
+        return {}
+    found: dict[str, list[float | None]] = {"prefix_margin": [], "prefix_entropy": []}
+    for tokens in runs.column("logprobs"):
+        top = [[other["logprob"] for other in token.get("top") or ()] for token in (tokens or ())]
+        head = top[:PREFIX_TOKENS] or None
+        found["prefix_margin"].append(targ(head).confidence)
+        found["prefix_entropy"].append(token_entropy(head).confidence)
+    return found
 
 
 def _calls(

@@ -40,6 +40,8 @@ registry = Registry(
         "always": f"{_HERE}.fixed:Always",
         "classifier": f"{_HERE}.classifier:Classifier",
         "utility": f"{_HERE}.utility:UtilityGate",
+        "popularity": f"{_HERE}.popularity:Popularity",
+        "prefix_margin": f"{_HERE}.prefix_margin:PrefixMargin",
         "confidence_probe": f"{_HERE}.confidence_probe:ConfidenceProbe",
         "stepwise": f"{_HERE}.stepwise:Stepwise",
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -83,6 +83,12 @@ class BaseGate:
     """Checks, files, and playing one query after the other."""
 
     name: ClassVar[str]
+    looks_at_answers: ClassVar[bool] = False
+    """Whether the choice waits for an answer; else it is made from the query alone."""
+    gives_after: ClassVar[int | None] = 1
+    """After so many answers the last one is given, whatever it says; None: nobody can say."""
+    draft_tokens: int = 0
+    """Where above 0, the first answer is a draft of so many tokens, which is thrown away."""
     arms: tuple[str, ...] = ()
     signals: tuple[str, ...] = ()
     pay_: Pay
@@ -109,6 +115,21 @@ class BaseGate:
         self._fit(table, self._given(table, scores), pay)
         return self
 
+    def by_hand(self, arms: Sequence[str]) -> Self:
+        """Without a fit: as its parameters say, over these strategies, the one that looks up least first.
+
+        Raises
+        ------
+        ConfigError
+            If the parameters do not say enough.
+        """
+        if len(arms) < 2:
+            raise ConfigError(f"a gate chooses between at least two strategies, not {', '.join(arms)}")
+        self.arms, self.pay_ = tuple(arms), Pay()
+        self.calls_ = np.full((2, len(arms)), np.nan)
+        self._by_hand()
+        return self
+
     def targets(self, table: Strategies) -> FloatArray:
         """(n, S): what the router whose scores are given should predict."""
         return table.quality
@@ -126,7 +147,10 @@ class BaseGate:
                 readings = {name: _known(table.readings[name][row, move.ask]) for name in self.signals}
                 seen.append(Seen(move.ask, readings, table.answer(row, move.ask)))
             arm[row] = seen[move.accept or 0].arm
-        return Walked.of(table, arm, ran)
+        walked = Walked.of(table, arm, ran)
+        if not self.draft_tokens:
+            return walked
+        return replace(walked, lm_calls=walked.lm_calls + (arm == 0))  # a draft is no answer
 
     def needs_retrieval(self, table: Strategies, scores: FloatArray) -> FloatArray:
         """(n,): higher where the gate thinks that memory alone does not do; NaN if it has no view."""
@@ -179,6 +203,9 @@ class BaseGate:
 
     def _fit(self, table: Strategies, scores: FloatArray, pay: Pay) -> None:
         """Nothing to learn by default."""
+
+    def _by_hand(self) -> None:
+        raise ConfigError(f"the gate {self.name!r} is learnt from recorded runs: `suffice gate train`")
 
     def _choose(self, scores: FloatArray) -> IntArray:
         """(n,): strategies from the queries' scores (n, S)."""

@@ -3,8 +3,7 @@
 References
 ----------
 Moskvoretskii et al. (2025), Adaptive Retrieval Without Self-Knowledge? (AdaRAGUE), arXiv 2501.12835: any
-uncertainty of the closed-book answer, thresholded. Mallen et al. (2023), When Not to Trust Language Models,
-section 6: the threshold by search on labelled queries.
+uncertainty of the closed-book answer, thresholded.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.cascades import Move, Seen, accept, ask
+from suffice.errors import ConfigError
 from suffice.gating.base import BaseGate, Pay
+from suffice.gating.cuts import budgeted, searched
 from suffice.gating.table import Strategies
 from suffice.types import FloatArray, Query
 
@@ -26,29 +27,58 @@ class ConfidenceProbe(BaseGate):
 
     name = "confidence_probe"
 
-    def __init__(self, *, signal: str, higher_is_surer: bool = True, n_cuts: int = 200) -> None:
+    looks_at_answers = True
+    gives_after = 2
+
+    def __init__(
+        self,
+        *,
+        signal: str,
+        higher_is_surer: bool = True,
+        n_cuts: int = 200,
+        threshold: float | None = None,
+        share: float | None = None,
+    ) -> None:
         """
         Parameters
         ----------
         signal : a reading of the closed-book answer, in any unit
         higher_is_surer : False for a perplexity or an entropy
         n_cuts : thresholds tried, at quantiles of the readings
+        threshold : of the signal; a less sure answer is not trusted. None: learnt
+        share : of queries that may be looked up; the threshold is then that quantile of the readings
+
+        Raises
+        ------
+        ConfigError
+            If both are given, or the share is none.
         """
+        if share is not None and (threshold is not None or not 0 <= share <= 1):
+            raise ConfigError(f"share {share}: a number from 0 to 1, and no threshold beside it")
         self.signal, self.higher_is_surer, self.n_cuts = signal, higher_is_surer, n_cuts
+        self.threshold, self.share = threshold, share
         self.signals = (signal,)
 
     def _fit(self, table: Strategies, scores: FloatArray, pay: Pay) -> None:
         value = table.quality - pay.of(table)
         self.other_ = 1 + int(value[:, 1:].mean(axis=0).argmax())
         sure = self._sureness(table.readings[self.signal][:, 0])
-        known = sure[np.isfinite(sure)]
-        inner = np.quantile(known, np.linspace(0, 1, self.n_cuts)) if len(known) else np.zeros(0)
-        cuts = np.unique(np.concatenate([[-np.finfo(float).max, np.finfo(float).max], inner]))
         cost = pay.of(table)[:, 0]  # has been paid when the answer is there
-        kept = value[:, 0]
-        gone = value[:, self.other_] - cost
-        means = [np.where(sure >= cut, kept, gone).mean() for cut in cuts]
-        self.cut_ = float(cuts[int(np.argmax(means))])
+        self.cut_ = self._given_cut()
+        if self.share is not None:
+            self.cut_ = budgeted(sure, self.share)
+        elif self.threshold is None:
+            self.cut_ = searched(sure, value[:, 0], value[:, self.other_] - cost, self.n_cuts)
+
+    def _given_cut(self) -> float:
+        """In the direction of sureness; 0 where none was given."""
+        given = 0.0 if self.threshold is None else self.threshold
+        return given if self.higher_is_surer else -given
+
+    def _by_hand(self) -> None:
+        if self.threshold is None and self.share is None:
+            raise ConfigError(f"the gate {self.name!r} needs `threshold` or `share`, or to be trained")
+        self.cut_, self.other_ = self._given_cut(), 1
 
     def next(self, query: Query, scores: FloatArray, costs_usd: FloatArray, seen: Sequence[Seen]) -> Move:
         """Closed book, then perhaps the other."""
@@ -74,8 +104,11 @@ class ConfidenceProbe(BaseGate):
         return np.where(np.isnan(turned), -np.inf, turned)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        params = {"signal": self.signal, "higher_is_surer": self.higher_is_surer, "n_cuts": self.n_cuts}
-        return {"params": params, "other": self.other_, "cut": self.cut_}, {}
+        return {"params": dict(self._params()), "other": self.other_, "cut": self.cut_}, {}
+
+    def _params(self) -> Mapping[str, Any]:
+        """Of the constructor; the cut is kept as it was found."""
+        return {"signal": self.signal, "higher_is_surer": self.higher_is_surer, "n_cuts": self.n_cuts}
 
     def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         self.other_, self.cut_ = range(len(self.arms))[facts["other"]], float(facts["cut"])

@@ -19,6 +19,9 @@ class Never(BaseGate):
 
     name = "never"
 
+    def _by_hand(self) -> None:
+        """Nothing to know."""
+
     def _choose(self, scores: FloatArray) -> IntArray:
         return np.zeros(len(scores), np.intp)
 
@@ -32,7 +35,8 @@ class Always(BaseGate):
         """
         Parameters
         ----------
-        strategy : None takes the one with the highest mean quality less what its calls cost
+        strategy : None takes the one with the highest mean quality less what its calls cost, or without a
+            fit the first that looks things up
         """
         self.strategy = strategy
 
@@ -41,6 +45,11 @@ class Always(BaseGate):
             raise UnknownName("strategy", self.strategy, table.arms)
         best = int((table.quality - pay.of(table)).mean(axis=0).argmax())
         self.arm_ = best if self.strategy is None else table.arms.index(self.strategy)
+
+    def _by_hand(self) -> None:
+        if self.strategy is not None and self.strategy not in self.arms:
+            raise UnknownName("strategy", self.strategy, self.arms)
+        self.arm_ = 1 if self.strategy is None else self.arms.index(self.strategy)
 
     def _choose(self, scores: FloatArray) -> IntArray:
         return np.full(len(scores), self.arm_, np.intp)

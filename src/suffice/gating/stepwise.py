@@ -88,6 +88,8 @@ class Stepwise(BaseGate):
     """The value of going on by regression, strategy after strategy."""
 
     name = "stepwise"
+    looks_at_answers = True
+    gives_after = None
 
     def __init__(self, *, penalty: float = 100.0, n_folds: int = 5, seed: int = 0) -> None:
         """

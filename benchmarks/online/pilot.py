@@ -1,10 +1,12 @@
 """PILOT's headline setting: how much of GPT-4's quality for a quarter of its cost, learning on the way.
 
     python benchmarks/online/pilot.py --data routerbench.parquet
+    python benchmarks/online/pilot.py --data routerbench.parquet --routers --split 1 --seeds 2
 
 A part of the queries is known beforehand (`--warm`); the rest comes one by one, only the chosen model's score
 is told, and never more is spent than a quarter of what GPT-4 would cost on the stream. The learning curve is
-quality by fifths of the stream, in per cent of GPT-4's on all of it.
+quality by fifths of the stream, in per cent of GPT-4's on all of it. `--routers` plays trained routers that do
+not learn on: how far the warm queries carry.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from suffice.outcomes import Outcomes
 STRONG = "gpt-4-1106-preview"
 SHARE = 0.25
 SPLIT_SEED = 7
+ROUTERS = ("ridge", "blend", "knn", "ensemble")
 N_PARTS = 5
 
 
@@ -31,10 +34,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--warm", type=float, default=0.7, help="share of the queries")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--split", type=int, default=SPLIT_SEED, help="seed of the split")
+    parser.add_argument("--routers", action="store_true")
     options = parser.parse_args()
     outcomes = Outcomes.read(options.data)
     outcomes = outcomes.select(rows=is_complete(outcomes, costs=True))
-    warm, stream = outcomes.split(options.warm, seed=SPLIT_SEED)
+    warm, stream = outcomes.split(options.warm, seed=options.split)
     place = stream.arms.index(STRONG)
     strong, cost = float(stream.quality[:, place].mean()), float(stream.cost_usd[:, place].mean())
     budget = SHARE * cost
@@ -48,6 +53,8 @@ def main() -> None:
         (f"fixed: {fixed}", "fixed", warm, {"model": fixed}),
         ("random", "random", warm, {}),
     )
+    if options.routers:
+        players = tuple((f"supervised ({name})", name, warm, {}) for name in ROUTERS)
     table = Table(
         "policy", "% of GPT-4's quality", "95 %", "cost", "% of the bound", "by fifths of the stream"
     )

@@ -5,8 +5,8 @@
 
 A part of the queries is known beforehand (`--warm`); the rest comes one by one, only the chosen model's score
 is told, and never more is spent than a quarter of what GPT-4 would cost on the stream. The learning curve is
-quality by fifths of the stream, in per cent of GPT-4's on all of it. `--routers` plays trained routers that do
-not learn on: how far the warm queries carry.
+quality by fifths of the stream, in per cent of GPT-4's on all of it. `--routers` plays trained routers that
+do not learn on: how far the warm queries carry.
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ from suffice.cli.base import console, notes, print_json
 from suffice.cli.budgets import made, with_ledger
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, opened
-from suffice.errors import NotFound
+from suffice.errors import ConfigError, NotFound
+from suffice.protocols import Store
+from suffice.store import SqliteStore
+from suffice.store.consents import SqliteConsents
 
 _keys = typer.Typer(help="Make, list and revoke keys of the gateway.", no_args_is_help=True)
 
@@ -35,6 +38,10 @@ def _create(
         bool,
         typer.Option("--keep-content", help="Queries and answers are stored: its holder agreed to that."),
     ] = False,
+    distill: Annotated[
+        bool,
+        typer.Option("--distill", help="Its stored records may train models: its holder agreed to that."),
+    ] = False,
     usd_per_day: Annotated[
         float | None, typer.Option("--budget-usd-per-day", help="The most it may spend on one day (UTC).")
     ] = None,
@@ -49,6 +56,10 @@ def _create(
 
     if not tenant.strip():
         raise typer.BadParameter(f"{tenant!r} is no name", param_hint="--tenant")
+    if distill and not keep_content:
+        raise typer.BadParameter(
+            "nothing is kept to learn from without --keep-content", param_hint="--distill"
+        )
     secret, key, digest = new_key(tenant, name=name, is_admin=admin, keep_content=keep_content)
     for every, usd in (("day", usd_per_day), ("month", usd_per_month)):
         if usd is not None:  # before the key is there to be used
@@ -56,6 +67,8 @@ def _create(
             with_ledger(store_url, partial(_set_budget, budget), must_exist=False)
     with opened(store_url, must_exist=False) as store:
         store.add_key(key, digest)
+        if distill:
+            _consents(store).allow(key.id, key.created_at)
     if as_json:
         print_json({"secret": secret, "key": key})
         return
@@ -68,6 +81,7 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
     """List keys, without their secrets."""
     with opened(store_url) as store:
         found = store.keys()
+        consents = store.consents().since() if isinstance(store, SqliteStore) else {}
     if as_json:
         print_json(found)
         return
@@ -76,7 +90,8 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
         width = max((len(key.id) for key in found), default=0) if title == "id" else None
         table.add_column(title, no_wrap=title in ("id", "made"), min_width=width)
     for key in found:
-        rights = [said for said, has in (("admin", key.is_admin), ("content kept", key.keep_content)) if has]
+        words = {"admin": key.is_admin, "content kept": key.keep_content, "may train": key.id in consents}
+        rights = [said for said, has in words.items() if has]
         table.add_row(
             key.id,
             escape(key.tenant),
@@ -99,6 +114,30 @@ def _revoke(
         if not store.revoke_key(key_id, time.time()):
             raise NotFound(f"no valid key has the id {key_id!r}; `suffice keys list` shows them")
     console.print(f"revoked {key_id}", highlight=False)
+
+
+@_keys.command("consent")
+def _consent(
+    key_id: Annotated[str, typer.Argument(help="As `suffice keys list` shows it.")],
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Its records may not, earlier ones neither.")
+    ] = False,
+    store_url: StoreOption = None,
+) -> None:
+    """Let records that a key makes from now on become training data (`suffice distill`)."""
+    with opened(store_url) as store:
+        if not withdraw:
+            _consents(store).allow(key_id, time.time())
+        elif not _consents(store).withdraw(key_id):
+            raise NotFound(f"{key_id!r} had not consented")
+    said = "may not be learnt from" if withdraw else "may be learnt from, from now on, where content is kept"
+    console.print(f"records of {key_id} {said}", highlight=False)
+
+
+def _consents(store: Store) -> SqliteConsents:
+    if not isinstance(store, SqliteStore):
+        raise ConfigError("training data comes from records in SQLite only")
+    return store.consents()
 
 
 async def _set_budget(budget: Budget, ledger: Ledger) -> None:

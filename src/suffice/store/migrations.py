@@ -138,6 +138,18 @@ def m006_experiments(connection: sqlite3.Connection) -> None:
     )
 
 
+def m007_training_consents(connection: sqlite3.Connection) -> None:
+    """Keys whose records may become training data, and from when on."""
+    connection.execute(
+        """
+        CREATE TABLE training_consents (
+            key_id TEXT PRIMARY KEY,
+            since REAL NOT NULL
+        ) WITHOUT ROWID
+        """
+    )
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     m001_records,
     m002_feedback,
@@ -145,6 +157,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     m004_losses,
     m005_budgets,
     m006_experiments,
+    m007_training_consents,
 )
 
 

@@ -16,6 +16,7 @@ from suffice.protocols import Spend
 from suffice.store import reading
 from suffice.store.base import GROUPS, Amount, usd_text
 from suffice.store.connection import MEMORY, Readers, SharedReader, connect
+from suffice.store.consents import SqliteConsents
 from suffice.store.experiments import SqliteExperiments
 from suffice.store.learning import SqliteLearning
 from suffice.store.ledger_sqlite import SqliteLedger
@@ -99,6 +100,10 @@ class SqliteStore:
     def learning(self) -> SqliteLearning:
         """What policies learn from."""
         return SqliteLearning(self._readers)
+
+    def consents(self) -> SqliteConsents:
+        """What may become training data."""
+        return SqliteConsents(self._writer, self._readers)
 
     def record(self, record_id: str, tenant: str | None = None) -> Record | None:
         with self._readers.reading() as connection:

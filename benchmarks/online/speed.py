@@ -4,6 +4,7 @@
 
 `gemv`: the scores of all arms, one product of a (K d, d) float32 matrix with a vector, a dot product per
 arm, a square root and argmax. `rank 1`: one outer product subtracted from a (d, d) matrix and its vector.
+They are timed in turn with each of ours, so that ratios are of the same moments.
 DIR holds virtual environments (`vw`, `mabwiser`, `river`) that are asked for their
 own decide and update; those that are not there are left out. Medians in microseconds of one BLAS thread.
 """
@@ -104,7 +105,7 @@ def main() -> None:
     print(f"bare arithmetic      {base[0]:>10.1f}{1:>8.2f}{base[1]:>12.1f}{1:>10.2f}")
     names = tuple(f"arm-{place}" for place in range(n_arms))
     for name in bandits.available():
-        show(name, _ours(name, names, d), base)
+        show(name, *_ours(name, names, d, gemv, rank_one))
     for name, body in PEERS.items():
         found = _theirs(options.peers, name, body, d, n_arms)
         if found is not None:
@@ -117,21 +118,27 @@ def show(name: str, row: tuple[float, float], base: tuple[float, float]) -> None
     print(f"{name:<21}{shares}", flush=True)
 
 
-def _ours(name: str, arms: tuple[str, ...], d: int) -> tuple[float, float]:
-    """Decisions with the books that they keep, and updates, each timed alone."""
+def _ours(
+    name: str, arms: tuple[str, ...], d: int, gemv: Callable[[], object], rank_one: Callable[[], object]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Decisions with the books that they keep, and updates; the bare arithmetic in turn with them."""
     bandit = bandits.create(name, arms, d)
     random = np.random.default_rng(2)
     contexts = random.normal(size=(3000, d)).astype(np.float32) / np.sqrt(d)
-    decide, update = np.empty(len(contexts)), np.empty(len(contexts))
+    ticks = np.empty((len(contexts), 5))
     for row, context in enumerate(contexts):
         key = str(row)
-        start = perf_counter()
+        ticks[row, 0] = perf_counter()
         bandit.decide(context, id=key, now=0.0)
-        middle = perf_counter()
+        ticks[row, 1] = perf_counter()
         bandit.learn(key, 0.5)
-        update[row] = perf_counter() - middle
-        decide[row] = middle - start
-    return float(np.median(decide)) * 1e6, float(np.median(update)) * 1e6
+        ticks[row, 2] = perf_counter()
+        gemv()
+        ticks[row, 3] = perf_counter()
+        rank_one()
+        ticks[row, 4] = perf_counter()
+    decide, update, product, step = 1e6 * np.median(np.diff(ticks, axis=1), axis=0)
+    return (float(decide), float(update)), (float(product), float(step))
 
 
 def _theirs(peers: Path | None, name: str, body: str, d: int, n_arms: int) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ from suffice.types import BoolArray, FloatArray
 
 Vector = NDArray[np.float32]
 _LARGEST = 1e6
-"""Of a context's numbers: squares of their sums stay within float32."""
+"""Length of a context: its square stays within float32."""
 _MIDDLE = 0.5
 """Of rewards: what differs from it is weighed."""
 
@@ -157,7 +157,7 @@ class BaseBandit:
             raise DataError(f"decision {id!r} is still waiting for its reward; ids have to differ")
         context = self._context(x)
         penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
-        place, chances = self.choose(context, penalty, eligible)
+        place, chances = self._chosen(context, penalty, eligible)
         pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
         self._wait(pull)
         return pull
@@ -177,7 +177,11 @@ class BaseBandit:
         DataError
             If x does not fit or holds NaN, or no arm is eligible.
         """
-        context = self._context(x)
+        return self._chosen(self._context(x), penalty, eligible)
+
+    def _chosen(
+        self, context: Vector, penalty: FloatArray | None, eligible: ArrayLike | None
+    ) -> tuple[int, tuple[float, ...]]:
         open_ = None if eligible is None else np.asarray(eligible, bool)
         if open_ is not None and (open_.shape != (len(self.arms),) or not open_.any()):
             raise DataError(f"no arm is eligible, or {open_.shape} are given for {len(self.arms)} arms")
@@ -338,8 +342,8 @@ class BaseBandit:
         context = np.array(x, np.float32)  # the caller may use its own again
         if context.shape != (self.d,):
             raise DataError(f"a context has shape {context.shape}, expected ({self.d},)")
-        if not np.abs(context).max() <= _LARGEST:  # NaN too
-            raise DataError(f"a context holds NaN, or numbers beyond {_LARGEST:g}")
+        if not context.dot(context) <= _LARGEST**2:  # NaN too
+            raise DataError(f"a context holds NaN, or is longer than {_LARGEST:g}")
         return context
 
     def _pulled(self, chances: FloatArray | int, eligible: BoolArray | None) -> tuple[int, tuple[float, ...]]:

@@ -23,6 +23,7 @@ from suffice.types import FloatArray
 
 BASELINE = 0.5
 """What an arm that nothing is known of is expected to bring; regressions are on what differs from it."""
+_BASELINE = np.float32(BASELINE)
 _REFRESH = 256
 """Rewards after which the sums are brought up to date, and the next arm's inverse is made anew from them."""
 
@@ -115,14 +116,19 @@ class LinearBandit(BaseBandit):
         self._rebuild()
 
     def _estimates(self, x: Vector) -> Estimates:
-        mean: Any = self._theta @ x + np.float32(BASELINE)
-        return Estimates(mean, self.alpha * np.sqrt(self._variances(x)))
+        mean: Any = self._theta.dot(x)
+        mean += _BASELINE
+        width = self._variances(x)
+        np.sqrt(width, out=width)
+        width *= self.alpha
+        return Estimates(mean, width)
 
     def _variances(self, x: Vector) -> Any:
         """(K,) x' A^-1 x of what was asked."""
         if self._due:
             self._widen()
-        return np.maximum((self._wide @ x).reshape(len(self.arms), self.d) @ x, 0.0)
+        found = self._wide.dot(x).reshape(self._theta.shape).dot(x)
+        return np.maximum(found, 0.0, out=found)
 
     def _widen(self) -> None:
         """Bring the widths up to date with what was asked."""
@@ -136,12 +142,12 @@ class LinearBandit(BaseBandit):
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
         x = pull.x
-        residual = reward - BASELINE - float(self._theta[place] @ x)
-        inverse = self._inverse[place]
-        along = inverse @ x
-        scale = 1.0 + float(x @ along)
-        self._theta[place] += along * (residual / scale)
-        inverse -= np.multiply.outer(along, along * np.float32(1 / scale))
+        theta, inverse = self._theta[place], self._inverse[place]
+        along = inverse.dot(x)
+        part = along / np.float32(1.0 + x.dot(along))
+        inverse -= np.multiply.outer(along, part)
+        part *= reward - BASELINE - theta.dot(x)
+        theta += part
         if self._due.pop(pull.id, None) is None:
             self._n_out[place] -= 1
         elif self._n_out[place]:  # no decision in between, and others of this arm are out
@@ -247,5 +253,5 @@ class LinearBandit(BaseBandit):
 
 def _step(inverse: NDArray[np.float32], x: Vector) -> None:
     """A^-1 after x x' was added to A (Sherman and Morrison)."""
-    along = inverse @ x
-    inverse -= np.multiply.outer(along, along * np.float32(1 / (1 + float(x @ along))))
+    along = inverse.dot(x)
+    inverse -= np.multiply.outer(along, along / np.float32(1.0 + x.dot(along)))

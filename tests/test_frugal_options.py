@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from fakes import CHEAP
+from suffice.caching.canonical import asked
 from suffice.embedders import HashedNgrams
 from suffice.errors import AllAttemptsFailed, ConfigError, ProviderUnavailable
 from suffice.plans import create
@@ -75,14 +76,15 @@ def test_old_and_unused_answers_go() -> None:
     now = [0.0]
     kept = Completions(CacheSettings(entries=2, ttl_s=10), clock=lambda: now[0])
     given = do(cascade("a"), [Talker("a")]).given
-    for name in (b"1", b"2"):
-        kept.put(name, given)
-    assert kept.get(b"1")
-    kept.put(b"3", given)
-    assert [kept.get(name) is not None for name in (b"1", b"2", b"3")] == [True, False, True]
+    one, two, three, four = (asked(Query(text=text), Options(), tenant="a") for text in "1234")
+    for key in (one, two):
+        kept.put(key, given)
+    assert kept.get(one)
+    kept.put(three, given)
+    assert [kept.get(key) is not None for key in (one, two, three)] == [True, False, True]
     now[0] = 10.0
-    assert (kept.get(b"1"), kept.get(b"3"), len(kept)) == (None, None, 0)
-    kept.put(b"4", msgspec.structs.replace(given, finish_reason="length"))
+    assert (kept.get(one), kept.get(three), len(kept)) == (None, None, 0)
+    kept.put(four, msgspec.structs.replace(given, finish_reason="length"))
     assert not len(kept)
 
 

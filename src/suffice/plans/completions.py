@@ -1,26 +1,22 @@
-"""Answers to requests that were answered before: the same conversation, asked for in the same way.
+"""Answers to requests that were answered before, as a plan keeps them: the exact cache, by candidates.
 
 References
 ----------
-Chen et al. (2023), FrugalGPT, section 3: "completion cache". Here a request must be equal to the byte, and of
-the same tenant.
+Chen et al. (2023), FrugalGPT, section 3: "completion cache".
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from hashlib import blake2b
-from typing import Final
 
 import msgspec
 
+from suffice.caching.base import Asked, Kept
+from suffice.caching.canonical import asked
+from suffice.caching.exact import ExactCache
 from suffice.plans.base import PlanContext
 from suffice.types import Answer, Query
-
-_NO_MATTER: Final = frozenset({"stream", "stream_options", "user", "metadata", "store"})
-"""Fields of a request that do not change what is said."""
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,36 +33,29 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Completions:
     """In memory, of one process; the least recently used goes first."""
 
-    def __init__(self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._clock = settings, clock
-        self._kept: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
+    def __init__(self, settings: CacheSettings, clock: Callable[[], float] = time.time) -> None:
+        self._ttl_s, self._clock = settings.ttl_s, clock
+        self._kept = ExactCache(entries=settings.entries)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def key(self, query: Query, context: PlanContext) -> bytes | None:
+    def key(self, query: Query, context: PlanContext) -> Asked | None:
         """What a request is known by; None: its answer is not to be kept."""
         if context.options.wants_logprobs or "tools" in query.needs:
             return None
-        fields = {name: value for name, value in context.options.fields.items() if name not in _NO_MATTER}
-        known = (context.caller.tenant, list(query.chat()), sorted(context.ranking), fields)
-        return blake2b(msgspec.json.encode(known, order="sorted"), digest_size=16).digest()
+        return asked(query, context.options, tenant=context.caller.tenant, also=sorted(context.ranking))
 
-    def get(self, key: bytes) -> Answer | None:
-        kept = self._kept.get(key)
-        if kept is None:
-            return None
-        if self._clock() >= kept[0]:
-            del self._kept[key]
-            return None
-        self._kept.move_to_end(key)
-        return kept[1]
+    def get(self, key: Asked) -> Answer | None:
+        found = self._kept.get(key, None, self._clock())
+        return None if found is None else found.kept.answer
 
-    def put(self, key: bytes, answer: Answer) -> None:
+    def put(self, key: Asked, answer: Answer) -> None:
         """Keep an answer; one that was cut off or calls tools is not."""
         if answer.finish_reason != "stop" or answer.tool_calls:
             return
-        self._kept[key] = self._clock() + self._settings.ttl_s, answer
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._settings.entries:
-            self._kept.popitem(last=False)
+        now = self._clock()
+        kept = Kept(
+            asked=key, answer=answer, candidate=answer.candidate, at=now, expires_at=now + self._ttl_s
+        )
+        self._kept.put(kept, None, now)

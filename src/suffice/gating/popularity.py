@@ -3,9 +3,9 @@
 References
 ----------
 Mallen et al. (2023), When Not to Trust Language Models (PopQA), arXiv 2212.10511, section 6: retrieve where
-the subject entity's monthly page views lie below a threshold. Departures: no entity is linked; the rarest word
-or name of the query stands for it, by counts that are given, or else by how many training queries hold it; one
-threshold for all rather than one per relation.
+the subject entity's monthly page views lie below a threshold. Departures: no entity is linked; the rarest
+word or name of the query stands for it, by counts that are given, or else by how many training queries hold
+it; one threshold for all rather than one per relation.
 """
 
 from __future__ import annotations

@@ -75,5 +75,9 @@ async def _routed(trip: Trip) -> tuple[Query, PlanContext]:
         except SufficeError:  # longer than every window
             lookups.passages = lookups.passages[: len(lookups.passages) // 2]
             continue
+        before = context.decision
+        if before is not None and before.reason != decision.reason:
+            reason = f"{before.reason}; with passages: {decision.reason}"
+            decision = msgspec.structs.replace(decision, reason=reason)
         return asked, msgspec.structs.replace(context, ranking=decision.ranking, decision=decision)
     return with_passages(trip.query, lookups.passages), context

@@ -63,6 +63,10 @@ class Rounds:
         self._attempts += reply.attempts
         return reply
 
+    def saw(self, attempt: Attempt) -> None:
+        """A call that was made elsewhere for this query."""
+        self._attempts.append(attempt)
+
     def expected_usd(self, *names: str) -> float | None:
         """The predicted cost of an answer from each; None where one is unknown."""
         costs = [predicted_usd(self.context.decision, name) for name in names]

@@ -17,7 +17,7 @@ from suffice.plans.base import Event, Note
 from suffice.plans.composed import composed
 from suffice.plans.confidence import N_ALTERNATIVES
 from suffice.plans.lookups import RetrievalPlan, Trip, plain, with_passages
-from suffice.plans.sentences import joined, sentences
+from suffice.plans.sentences import joined, sentences, spoken
 from suffice.plans.usable import fault
 from suffice.types import Answer, Query, TokenLogprob
 
@@ -68,7 +68,7 @@ class DraftingPlan(RetrievalPlan):
                 async for event in trip.first():
                     yield event
                 return
-            tokens = _said(answer)
+            tokens = spoken(answer.logprobs or ())
             unsure = self._unsure(tokens, trip.query.text, is_fresh)
             if unsure is None or trip.lookups.is_over:
                 self._finish(trip, written + _text(answer, tokens), answer)
@@ -80,6 +80,8 @@ class DraftingPlan(RetrievalPlan):
                 self._finish(trip, written + _text(answer, tokens), answer)
                 return
             written += joined(tokens[: unsure.n_kept])
+            if tokens[unsure.n_kept].token[:1].isspace() and not written[-1:].isspace():
+                written += " "  # what follows comes without the blank of the token that it replaces
             is_fresh = True
 
     def _unsure(self, tokens: Sequence[TokenLogprob], question: str, is_fresh: bool) -> Unsure | None:
@@ -108,11 +110,6 @@ def _drafted(trip: Trip, written: str) -> Query:
         return asked
     turns = [{"role": "assistant", "content": written.strip()}, {"role": "user", "content": _ON}]
     return msgspec.structs.replace(asked, messages=[*asked.chat(), *turns])
-
-
-def _said(answer: Answer) -> list[TokenLogprob]:
-    """The tokens of the draft without those that end a turn."""
-    return [token for sentence in sentences(answer.logprobs or ()) for token in sentence]
 
 
 def _text(answer: Answer, tokens: Sequence[TokenLogprob]) -> str:

@@ -9,8 +9,8 @@ from typing import Final
 from suffice.retrieval.words import STOP_WORDS, words
 from suffice.types import TokenLogprob
 
-_END: Final = re.compile(r"(?:[.!?]['\")\]]*(?=\s)|[\u3002\uff01\uff1f]|\n)\s*")
-"""Where a sentence ends: a mark with a space behind it, a full-width mark, or a line's end."""
+_END: Final = re.compile(r"[.!?]['\")\]]*(?=\s)|[\u3002\uff01\uff1f]|\n")
+"""Where a sentence ends: at a mark with a space behind it, a full-width mark, or a line's end."""
 _MARK: Final = re.compile(r"^\s*(?:<\|[^|]*\|>|</?s>|<end_of_turn>)\s*$")
 """A token that only ends a turn."""
 
@@ -28,23 +28,27 @@ def first_sentence(text: str) -> str:
     return bare if found is None else bare[: found.end()].strip()
 
 
-def sentences(tokens: Sequence[TokenLogprob]) -> list[list[TokenLogprob]]:
-    """The tokens of every sentence; those that only end a turn are left out.
+def spoken(tokens: Sequence[TokenLogprob]) -> list[TokenLogprob]:
+    """Without those that only end a turn."""
+    return [token for token in tokens if not _MARK.match(token.token)]
 
-    A token that holds the end of a sentence belongs to it.
-    """
-    kept = [token for token in tokens if not _MARK.match(token.token)]
-    text = "".join(token.token for token in kept)
-    ends = [match.end() for match in _END.finditer(text)]
-    found: list[list[TokenLogprob]] = [[]]
+
+def sentences(tokens: Sequence[TokenLogprob]) -> list[list[TokenLogprob]]:
+    """The tokens of every sentence, all of them; a token that holds the end of one belongs to it."""
+    ends = [match.end() for match in _END.finditer(joined(tokens))]
+    found: list[list[TokenLogprob]] = []
+    is_new = True
     at = 0
-    for token in kept:
-        at += len(token.token)
-        found[-1].append(token)
-        if ends and at >= ends[0]:
+    for token in tokens:
+        if is_new and (token.token.strip() or not found):  # blanks belong to what was before
             found.append([])
+            is_new = False
+        found[-1].append(token)
+        at += len(token.token)
+        if ends and at >= ends[0]:
+            is_new = True
             ends = [end for end in ends if end > at]
-    return [sentence for sentence in found if joined(sentence).strip()]
+    return found
 
 
 def joined(tokens: Sequence[TokenLogprob]) -> str:

@@ -92,7 +92,7 @@ async def label(
     if judge is not None:
         asker.check(judge, JUDGE_FIELDS)
     calls = [(item, name, sample) for item in items for name in models for sample in range(wish.samples)]
-    crowd = _Crowd(asker, wish.concurrency, len(calls), on_step)
+    crowd = Crowd(asker, wish.concurrency, len(calls), on_step)
 
     async def one(item: Item, name: str, sample: int) -> Reading:
         reply = await asker.ask(models[name], item.asked(), wish.fields_of(sample), sample)
@@ -107,7 +107,7 @@ async def label(
     )
 
 
-class _Crowd:
+class Crowd:
     """Runs calls, a limited number at once, and counts them."""
 
     def __init__(self, asker: Asker, concurrency: int, total: int, on_step: Step) -> None:
@@ -138,7 +138,7 @@ class _Crowd:
 
 
 async def _rate(
-    readings: Sequence[Reading], judge: Model, asker: Asker, crowd: _Crowd
+    readings: Sequence[Reading], judge: Model, asker: Asker, crowd: Crowd
 ) -> dict[tuple[str, str, int], float]:
     asked = [one for one in readings if one.item.metric == JUDGED and isinstance(one.reply, Answered)]
     crowd.expect(len(asked))
@@ -157,7 +157,7 @@ async def _rate(
     }
 
 
-async def _compare(readings: Sequence[Reading], judge: Model, asker: Asker, crowd: _Crowd) -> list[Verdict]:
+async def _compare(readings: Sequence[Reading], judge: Model, asker: Asker, crowd: Crowd) -> list[Verdict]:
     """Every two first answers to an item; equal texts are a tie without asking."""
     by_item: dict[str, list[tuple[Reading, str]]] = {}
     for reading in readings:

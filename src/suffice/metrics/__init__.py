@@ -54,6 +54,7 @@ from suffice.metrics.sequential import (
     ratio_mismatch,
     sample_ratio_p,
 )
+from suffice.metrics.wilson import wilson_interval
 
 __all__ = [
     "Adwin",
@@ -127,4 +128,5 @@ __all__ = [
     "top_label",
     "two_sided_p",
     "upper_hull",
+    "wilson_interval",
 ]

@@ -1,0 +1,132 @@
+"""A user's data out of a project: rows, what was made from them, and never collected again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from suffice.distillation.flywheel.project import Project
+from suffice.distillation.flywheel.rows import ROWS, Row, iterate_rows
+from suffice.distillation.flywheel.runner import MANIFEST
+from suffice.distillation.flywheel.work import Manifest
+from suffice.errors import DataError
+
+FORGOTTEN: Final = "forgotten.txt"
+WEEK_S: Final = 7 * 86_400.0
+
+
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
+    """What had to go."""
+
+    folders: tuple[str, ...]
+    """Results of stages that held the user's rows, and all that was made from those, models too."""
+    journals: tuple[str, ...]
+    """Of calls about such rows: what they paid for is paid again."""
+
+
+def subject_digest(subject: str) -> str:
+    """Under which a forgotten user is remembered: the name itself is not kept."""
+    return blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def forgotten(project: Project) -> frozenset[str]:
+    """Digests of users of whom nothing may be collected."""
+    try:
+        return frozenset(project.path(FORGOTTEN).read_text("utf-8").split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def forget(project: Project, subject: str) -> Forgetting:
+    """Remove a user's rows from the project.
+
+    A result cannot be mended in place, as its name is the hash of what it was made from; it goes as a whole,
+    and `suffice distill run` makes it anew without the user.
+
+    Raises
+    ------
+    DataError
+        If something cannot be removed.
+    """
+    known = forgotten(project) | {subject_digest(subject)}
+    folders = _affected(project.path("stages"), subject)
+    holds = any(not folder.name.startswith(".") for folder in folders)
+    journals = sorted(project.path("journals").glob("*.jsonl")) if holds else []
+    try:
+        project.path(FORGOTTEN).write_text("".join(f"{one}\n" for one in sorted(known)), "utf-8")
+        for path in folders:
+            shutil.rmtree(path)
+        for path in journals:
+            path.unlink()
+    except OSError as error:
+        raise DataError(f"cannot be removed: {error.strerror}", file=str(error.filename)) from error
+    return Forgetting(
+        folders=tuple(path.name for path in folders), journals=tuple(path.name for path in journals)
+    )
+
+
+def expire(project: Project, now: float) -> tuple[str, ...]:
+    """Remove what holds rows that may not be kept any longer; models that were made from them stay.
+
+    Returns
+    -------
+    names of the folders and journals that were removed
+    """
+    stages, journals = project.path("stages"), project.path("journals")
+    folders = [path for path in sorted(stages.glob("*-*")) if path.is_dir() and _is_over(path, now)]
+    for path in folders:
+        shutil.rmtree(path)
+    over = [path for path in sorted(journals.glob("*.jsonl")) if week_is_over(path.name, now)]
+    for path in over:
+        path.unlink()
+    return tuple(path.name for path in (*folders, *over))
+
+
+def week_of(row: Row) -> str:
+    """The week in which a row expires: a journal of calls about rows is named by it and goes with it."""
+    return "" if row.expires_at is None else f"-until-{int(row.expires_at // WEEK_S)}"
+
+
+def week_is_over(name: str, now: float) -> bool:
+    """Whether the first of a journal's rows may have expired."""
+    found = re.search(r"-until-(\d+)", name)
+    return found is not None and int(found[1]) * WEEK_S <= now
+
+
+def _is_over(folder: Path, now: float) -> bool:
+    path = folder / ROWS
+    return path.exists() and any(
+        row.expires_at is not None and row.expires_at <= now for row in iterate_rows(path)
+    )
+
+
+def _affected(stages: Path, subject: str) -> list[Path]:
+    """Folders with a row of the subject, and those that were made from one of them."""
+    folders = [path for path in sorted(stages.glob("*")) if path.is_dir()] if stages.is_dir() else []
+    folders += [path for path in sorted(stages.glob(".*")) if path.is_dir()] if stages.is_dir() else []
+    manifests = {path: _manifest(path) for path in folders}
+    gone = [path for path in folders if _holds(path, subject)]
+    for path in gone:  # grows while it is walked
+        made = manifests[path]
+        digests = set() if made is None else set(made.outputs.values())
+        for other, manifest in manifests.items():
+            if other not in gone and manifest is not None and digests & set(manifest.inputs.values()):
+                gone.append(other)
+    return gone
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _holds(folder: Path, subject: str) -> bool:
+    mark = b'"subject":' + msgspec.json.encode(subject)
+    return any(mark in line for path in folder.rglob("*.jsonl") for line in path.open("rb"))

@@ -1,0 +1,96 @@
+"""Rows from a gateway's records: with consent, redacted, and with a date after which they may not be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from suffice.distillation.collecting.forgetting import subject_digest
+from suffice.distillation.flywheel.rows import Row, Sample
+from suffice.errors import ConfigError
+from suffice.protocols import Store
+from suffice.store import SqliteStore
+from suffice.types import Query, Record
+
+DAY_S: Final = 86_400.0
+
+
+def from_records(
+    store: Store,
+    models: Collection[str],
+    *,
+    now: float,
+    retention_days: float,
+    days: float | None = None,
+    tenant: str | None = None,
+    keyless: bool = False,
+    forgotten: Collection[str] = (),
+) -> Iterator[Row]:
+    """Answered requests whose keys consented, oldest first, one row each.
+
+    Only what was asked of one candidate and answered in words is taken: an answer with tool calls or made
+    from several is no example of what the teacher says to the query.
+
+    Parameters
+    ----------
+    models : candidates whose answers are taken
+    now : Unix seconds
+    retention_days : from the record on; older ones are left out, and every row says when it expires
+    days : only of so many last days
+    forgotten : digests of users (`subject_digest`) of whom nothing may be taken
+
+    Raises
+    ------
+    ConfigError
+        If the store keeps no consents.
+    """
+    if not isinstance(store, SqliteStore):
+        raise ConfigError("training data comes from records in SQLite only")
+    after = now - min(retention_days, days or retention_days) * DAY_S
+    for record, value in store.consents().records(tenant=tenant, after=after, keyless=keyless):
+        if record.candidate not in models or (
+            record.user is not None and subject_digest(record.user) in forgotten
+        ):
+            continue
+        row = _row(record, value, record.created_at + retention_days * DAY_S)
+        if row is not None:
+            yield row
+
+
+def _row(record: Record, feedback: float | None, expires_at: float) -> Row | None:
+    answered = [attempt for attempt in record.attempts if attempt.error is None]
+    if len(answered) > 1 or not record.answer or record.query is None:
+        return None
+    messages = _messages(record.query)
+    if not messages:
+        return None
+    query = Query.from_messages(messages)
+    is_plain = len(messages) == 1 and isinstance(messages[0].get("content"), str)
+    sample = Sample(
+        text=record.answer,
+        finish=record.finish_reason,
+        cost_usd=record.cost_usd,
+        latency_s=record.latency_s,
+        prompt_tokens=record.usage.prompt_tokens,
+        completion_tokens=record.usage.completion_tokens,
+    )
+    meta = {"source": "records", "tenant": record.tenant, "created_at": record.created_at}
+    return Row(
+        id=record.id,
+        query=query.text,
+        messages=() if is_plain else tuple(messages),
+        subject=record.user,
+        expires_at=expires_at,
+        teacher=record.candidate or "",
+        samples=(sample,),
+        meta=meta if feedback is None else meta | {"feedback": feedback},
+    )
+
+
+def _messages(text: str) -> list[dict[str, object]]:
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, object]])
+    except msgspec.DecodeError:
+        return []

@@ -1,0 +1,100 @@
+"""What two texts must not differ in if one answer is to serve both.
+
+Each guard is one way in which nearly the same words ask for something else. Any one forbids to serve the kept
+answer, however near the vectors are; an embedder hardly sees a changed number or a "not".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from suffice.caching.lexicon import lexicon
+from suffice.caching.reading import Reading
+
+
+def numbers(a: Reading, b: Reading) -> bool:
+    """Other numbers, in digits of any script or in words, or other signs of arithmetic."""
+    return a.numbers != b.numbers
+
+
+def negation(a: Reading, b: Reading) -> bool:
+    """One says "not", "without", "except", ... once more than the other."""
+    return a.negations != b.negations
+
+
+def names(a: Reading, b: Reading) -> bool:
+    """A name (a capital within a sentence) that the other text does not have in any spelling."""
+    return not (a.names <= b.words and b.names <= a.words)
+
+
+def units(a: Reading, b: Reading) -> bool:
+    """Kilometres for miles, days for hours, euros for dollars."""
+    return a.units != b.units
+
+
+def dates(a: Reading, b: Reading) -> bool:
+    """Another month, weekday, season or time of day."""
+    return a.dates != b.dates
+
+
+def quantities(a: Reading, b: Reading) -> bool:
+    """All for some, only, both, twice."""
+    return a.quantities != b.quantities
+
+
+def direction(a: Reading, b: Reading) -> bool:
+    """The opposite: smallest for largest, sell for buy, before for after."""
+    opposites = lexicon().opposites
+    return any(not opposites.get(word, _NONE).isdisjoint(b.words) for word in a.words - b.words) or any(
+        not opposites.get(word, _NONE).isdisjoint(a.words) for word in b.words - a.words
+    )
+
+
+def question(a: Reading, b: Reading) -> bool:
+    """When for where, why for how, how many for who; "should" for "can"."""
+    one, other = a.questions - b.questions, b.questions - a.questions
+    if one and other:
+        return True
+    asks_whether = "whether" in a.questions and "whether" in b.questions
+    return asks_whether and a.modals != b.modals
+
+
+def tense(a: Reading, b: Reading) -> bool:
+    """What was for what will be."""
+    return bool(a.tense and b.tense) and a.tense != b.tense
+
+
+def roles(a: Reading, b: Reading) -> bool:
+    """The same words with two of them in each other's place: from Rome to Oslo, from Oslo to Rome."""
+    shared = [word for word in a.befores if word in b.befores]
+    moved = {(a.befores[word], b.befores[word]) for word in shared if a.befores[word] != b.befores[word]}
+    return any((after, before) in moved for before, after in moved)
+
+
+_NONE: Final[frozenset[str]] = frozenset()
+
+GUARDS: Final[dict[str, Callable[[Reading, Reading], bool]]] = {
+    "numbers": numbers,
+    "negation": negation,
+    "names": names,
+    "units": units,
+    "dates": dates,
+    "quantities": quantities,
+    "direction": direction,
+    "question": question,
+    "tense": tense,
+    "roles": roles,
+}
+
+
+def raised(a: Reading, b: Reading) -> tuple[str, ...]:
+    """The names of the guards that forbid to serve one's answer to the other; the order of a and b is free.
+
+    Examples
+    --------
+    >>> from suffice.caching.reading import read
+    >>> raised(read("How do I buy 3 tickets?"), read("How do I sell three tickets?"))
+    ('direction',)
+    """
+    return tuple(name for name, differs in GUARDS.items() if differs(a, b))

@@ -1,0 +1,218 @@
+"""Would the answer to one text serve another? A calibrated probability, and the cut that keeps a promise.
+
+A logistic model on how much of the words is shared, what is left over on either side, how the order agrees and
+how near the vectors are; the guards stand beside it as vetoes, and as one feature for what is near enough to
+be rewritten. It ships trained on pairs that the project wrote (`benchmarks/caching/`); `Judgement.fit` learns
+from others.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from suffice.caching.guards import raised
+from suffice.caching.reading import Reading, read
+from suffice.calibration import Platt
+from suffice.calibration.checks import sigmoid
+from suffice.calibration.guarantee import clopper_pearson
+from suffice.calibration.newton import logistic_fit
+from suffice.errors import DataError
+
+FEATURES: Final = (
+    "constant",
+    "cosine",
+    "overlap",
+    "all_shared",
+    "left_over",
+    "left_over_least",
+    "unknown_left_over",
+    "alike_left_over",
+    "order",
+    "n_shared",
+    "question_open",
+    "length",
+    "guards",
+)
+_PRIOR: Final = 2.0
+"""Rows' worth of belief, per coefficient, that a feature says nothing; so that the fit is always finite."""
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Two texts, and whether an answer to one serves the other."""
+
+    a: str
+    b: str
+    same: bool
+    cosine: float
+    """Of their vectors; 0 where there are none."""
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What is thought of a pair."""
+
+    probability: float
+    vetoes: tuple[str, ...]
+    """The guards that forbid to serve, whatever the probability."""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A trained decision for the vectors of one embedder, or for no vectors."""
+
+    weights: tuple[float, ...]
+    """One for each of `FEATURES`."""
+    slope: float = 1.0
+    """Platt's, on the logit; learnt on other pairs than the weights."""
+    offset: float = 0.0
+    threshold: float = 1.01
+    """From this probability on an answer is served; above 1, none is."""
+    precision: float | None = None
+    """What the threshold promises of served answers, with confidence 95 %; None: nothing."""
+
+    @classmethod
+    def shipped(cls, embedder: str) -> Judgement:
+        """For the embedder of that name: hashed, minilm, or one that trusts words alone for any other."""
+        family = "hashed" if embedder.startswith("hashed-") else embedder.partition("@")[0]
+        known = _shipped()
+        return known.get(family, known["words"])
+
+    def verdict(self, a: Reading, b: Reading, cosine: float) -> Verdict:
+        """What is thought of two texts that are near in their vectors."""
+        vetoes = raised(a, b)
+        z = sum(w * x for w, x in zip(self.weights, features(a, b, cosine, len(vetoes)), strict=True))
+        return Verdict(float(sigmoid(np.array(self.slope * z + self.offset))), vetoes)
+
+    @classmethod
+    def fit(cls, pairs: Sequence[Pair]) -> Self:
+        """Weights from pairs; calibrate and choose the threshold on others.
+
+        Raises
+        ------
+        DataError
+            If there are no pairs of either kind.
+        """
+        x, same, vetoed = _rows(pairs)
+        if not same.any() or same.all():
+            raise DataError("pairs that are the same and pairs that are not are both needed")
+        prior = _PRIOR * np.eye(x.shape[1]) * np.abs(x).max(axis=0).clip(1e-9)
+        prior[0, 0] = 0  # no belief about the constant
+        rows = np.concatenate([x, prior, -prior])
+        targets = np.concatenate([same.astype(np.float64), np.full(2 * len(prior), 0.5)])
+        found = logistic_fit(rows, targets)
+        if found is None:
+            raise DataError("no finite weights fit these pairs: give more, and more of different kinds")
+        return cls(weights=tuple(map(float, found)))
+
+    def calibrated(self, pairs: Sequence[Pair], *, precision: float = 0.98) -> Judgement:
+        """The same weights with probabilities and a threshold from these pairs.
+
+        The threshold falls from the surest pair on for as long as, with confidence 95 %, at most
+        1 - precision of what would be served is wrong (fixed sequence testing over the distinct
+        probabilities at which at least the fewest pairs are served that could prove it).
+
+        Raises
+        ------
+        DataError
+            If no threshold keeps the promise.
+        """
+        x, same, vetoed = _rows(pairs)
+        z = x @ np.array(self.weights)
+        platt = Platt(smoothed=True).fit(sigmoid(z[~vetoed]), same[~vetoed])
+        state = platt._state()
+        probability = sigmoid(state["a"] * z + state["b"])
+        threshold = _lowest(probability[~vetoed], same[~vetoed], 1 - precision)
+        if threshold is None:
+            raise DataError(
+                f"no threshold serves with precision {precision}: give more pairs, or promise less"
+            )
+        return msgspec.structs.replace(
+            self, slope=state["a"], offset=state["b"], threshold=threshold, precision=precision
+        )
+
+
+def features(a: Reading, b: Reading, cosine: float, n_vetoes: int) -> tuple[float, ...]:
+    """One number for each of `FEATURES`; equal for (b, a)."""
+    shared = a.words & b.words
+    only_a, only_b = a.words - b.words, b.words - a.words
+    n_all = len(a.words | b.words)
+    sizes = sorted((len(only_a), len(only_b)))
+    strange = max(len(only_a & a.unknown), len(only_b & b.unknown))
+    return (
+        1.0,
+        cosine,
+        len(shared) / n_all if n_all else 0.0,
+        float(sizes[1] == 0 and n_all > 0),
+        min(sizes[1], 6) / 6,
+        min(sizes[0], 6) / 6,
+        min(strange, 4) / 4,
+        _alike(only_a, only_b),
+        _order(a, b),
+        min(len(shared), 6) / 6,
+        float(bool(a.questions) != bool(b.questions)),
+        abs(len(a.order) - len(b.order)) / max(len(a.order), len(b.order), 1),
+        min(n_vetoes, 3) / 3,
+    )
+
+
+def _alike(a: frozenset[str], b: frozenset[str]) -> float:
+    """Share of left-over words that are spelt much like one on the other side: forms and typos."""
+    if not a or not b or len(a) * len(b) > 36:
+        return 0.0
+    fewer, more = sorted((a, b), key=len)
+    return sum(max(_dice(one, other) for other in more) >= 0.6 for one in fewer) / len(more)
+
+
+def _dice(a: str, b: str) -> float:
+    """Of the letter pairs of two words, their ends included."""
+    one = {a[i : i + 2] for i in range(-1, len(a))}
+    other = {b[i : i + 2] for i in range(-1, len(b))}
+    return 2 * len(one & other) / (len(one) + len(other))
+
+
+def _order(a: Reading, b: Reading) -> float:
+    """Share of neighbours among the shared words of a that follow each other in b as well, in [0, 1]."""
+    place = {word: i for i, word in enumerate(b.order)}
+    places = [place[word] for word in a.order if word in place]
+    if len(places) < 2:
+        return 1.0
+    return sum(x < y for x, y in zip(places, places[1:], strict=False)) / (len(places) - 1)
+
+
+def _rows(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """(n, len(FEATURES)), whether they are the same, and whether a guard forbids it."""
+    rows, vetoed = [], []
+    for pair in pairs:
+        a, b = read(pair.a), read(pair.b)
+        n_vetoes = len(raised(a, b))
+        rows.append(features(a, b, pair.cosine, n_vetoes))
+        vetoed.append(n_vetoes > 0)
+    x = np.array(rows, np.float64).reshape(len(pairs), len(FEATURES))
+    return x, np.array([pair.same for pair in pairs], np.bool_), np.array(vetoed, np.bool_)
+
+
+def _lowest(probability: NDArray[np.float64], same: NDArray[np.bool_], most_wrong: float) -> float | None:
+    """The lowest cut down to which every cut keeps the promise, from the first that can."""
+    order = np.argsort(-probability, kind="stable")
+    wrong = np.cumsum(~same[order])
+    found = None
+    for i, at in enumerate(order):
+        n = i + 1
+        if i + 1 < len(order) and probability[order[i + 1]] == probability[at]:
+            continue
+        if clopper_pearson(int(wrong[i]), n, 0.05) <= most_wrong:
+            found = float(probability[at])
+        elif found is not None or wrong[i] > 0:
+            break
+    return found
+
+
+@functools.cache
+def _shipped() -> dict[str, Judgement]:
+    text = importlib.resources.files("suffice.caching").joinpath("judgement.json").read_bytes()
+    return msgspec.json.decode(text, type=dict[str, Judgement])

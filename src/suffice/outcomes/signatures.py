@@ -49,22 +49,22 @@ def _root(cluster: IntArray, row: int) -> int:
     return row
 
 
-def signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """(n, N_BANDS * N_ROWS) MinHash values; a text shorter than an n-gram is padded to one."""
+def signatures(texts: Sequence[str], n_hashes: int = N_BANDS * N_ROWS) -> NDArray[np.uint64]:
+    """(n, n_hashes) MinHash values; a text shorter than an n-gram is padded to one."""
     padded = [text.encode("utf-8", "surrogatepass").ljust(N_BYTES, b"\0") for text in texts]
-    out = np.empty((len(texts), N_BANDS * N_ROWS), dtype=np.uint64)
+    out = np.empty((len(texts), n_hashes), dtype=np.uint64)
     start = 0
     while start < len(padded):
         stop, size = start, 0
         while stop < len(padded) and (size < _CHUNK_BYTES or stop == start):
             size += len(padded[stop])
             stop += 1
-        out[start:stop] = _chunk_signatures(padded[start:stop])
+        out[start:stop] = _chunk_signatures(padded[start:stop], n_hashes)
         start = stop
     return out
 
 
-def _chunk_signatures(texts: list[bytes]) -> NDArray[np.uint64]:
+def _chunk_signatures(texts: list[bytes], n_hashes: int) -> NDArray[np.uint64]:
     data = np.frombuffer(b"".join(texts), dtype=np.uint8)
     lengths = np.array([len(text) for text in texts])
     ends = np.cumsum(lengths)
@@ -76,7 +76,7 @@ def _chunk_signatures(texts: list[bytes]) -> NDArray[np.uint64]:
     inside = np.ones(len(grams), dtype=bool)
     for back in range(1, N_BYTES):
         inside[ends[:-1] - back] = False
-    factors = np.random.default_rng(20_240_229).integers(1, 2**63, N_BANDS * N_ROWS, dtype=np.uint64)
+    factors = np.random.default_rng(20_240_229).integers(1, 2**63, n_hashes, dtype=np.uint64)
     out = np.empty((len(texts), len(factors)), dtype=np.uint64)
     for column, factor in enumerate(factors):
         hashed = (grams ^ (grams >> np.uint64(29)) ^ factor) * (factor | np.uint64(1))

@@ -21,14 +21,18 @@ from suffice import plans, policies, providers, routers, starter
 from suffice.budgets import Budget
 from suffice.cli import COMMANDS
 from suffice.config import (
+    CacheConfig,
     ConfidenceConfig,
     Config,
+    GateConfig,
     GatewayConfig,
     ModelConfig,
     PipelineConfig,
     PlanConfig,
     PolicyConfig,
+    RewriteConfig,
     RouterConfig,
+    SemanticConfig,
     StickyConfig,
     parse,
 )
@@ -43,9 +47,13 @@ SECTIONS = {
     "`policy`": PolicyConfig,
     "`plan`": PlanConfig,
     "`pipelines`": PipelineConfig,
+    "`gate`": GateConfig,
     "`gateway`": GatewayConfig,
     "`sticky`": StickyConfig,
     "`confidence`": ConfidenceConfig,
+    "`cache`": CacheConfig,
+    "`semantic`": SemanticConfig,
+    "`rewrite`": RewriteConfig,
     "`budgets`": Budget,
 }
 IN_WORDS = {
@@ -88,7 +96,7 @@ RUN = [block for block in BLOCKS if block.language == "python" and block.needs i
 
 def rows(heading: str) -> dict[str, str]:
     """Setting -> default, of the first table under a heading of the configuration page."""
-    section = CONFIGURATION.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = re.split(r"\n##+ ", CONFIGURATION.split(f"## {heading}\n", 1)[1], maxsplit=1)[0]
     found = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*) \|[^|]*\|$", section, re.MULTILINE)
     return {name: default.strip() for name, default in found}
 

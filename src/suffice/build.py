@@ -40,7 +40,9 @@ from suffice.types import Candidate, Query, Versions
 
 if TYPE_CHECKING:
     from suffice.plans.confidence import AnswerConfidence
+    from suffice.plans.gated import Gated
     from suffice.plans.learning import Learner
+    from suffice.plans.reuse.stage import Reusing
     from suffice.plans.shadow import Shadow
 
 GUARANTEE: Final = "guarantee"
@@ -116,10 +118,26 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         confidence=confidence,
         guard=Guard(open_ledger(config.ledger, store), config.budgets, is_strict=config.ledger is not None),
         learners=learners,
+        reusing=make_reusing(config, pipelines),
     )
     if isinstance(store, SqliteStore):
         made.trials = Trials(store.experiments(), made.names, store.add_feedback)
     return made
+
+
+def make_reusing(config: Config, pipelines: Mapping[str, Pipeline]) -> Reusing | None:
+    """The caches; None, and nothing of theirs is loaded, where there are none.
+
+    Raises
+    ------
+    ConfigError, ArtefactError, StoreError
+        If one cannot be made, or its file cannot be opened.
+    """
+    if not config.cache and not any(section.cache for section in config.pipelines.values()):
+        return None
+    from suffice.plans.reuse.configured import configured
+
+    return configured(config, pipelines, lambda: _embedder(config))
 
 
 def open_learners(learners: Mapping[str, Learner], store: Store) -> None:
@@ -214,10 +232,9 @@ def _candidate(entry: ModelConfig, catalogue: Catalogue) -> Candidate:
 
 def _model(entry: ModelConfig, catalogue: Catalogue, config: Config, http: HttpClient) -> Model:
     settings = entry.settings()
-    path = settings.extra.get("path")
-    if isinstance(path, str):
-        extra = {**settings.extra, "path": str(config.path(path))}
-        settings = msgspec.structs.replace(settings, extra=extra)
+    paths = {name: settings.extra.get(name) for name in ("path", "adapter")}
+    if found := {name: str(config.path(one)) for name, one in paths.items() if isinstance(one, str)}:
+        settings = msgspec.structs.replace(settings, extra={**settings.extra, **found})
     model: Model = providers.get(entry.provider).from_config(_candidate(entry, catalogue), settings, http)
     return model
 
@@ -251,6 +268,7 @@ def _pipeline(
     if sticky is not None and isinstance(router, BaseRouter):
         router = Sticky.around(router, **msgspec.to_builtins(sticky))
     learns = policy.name in _bandits(policy.name)
+    plan = make_plan(section, name, config, embedder, candidates)
     pipeline = Pipeline(
         name=name,
         candidates=candidates,
@@ -269,7 +287,8 @@ def _pipeline(
         ),
         rules=RuleSet(config.rules if section.rules is None else section.rules),
         is_slow=config.embedder != "hashed" or isinstance(trained.router, LLM),
-        plan=make_plan(section, name, config, embedder, candidates),
+        plan=plan,
+        gate=make_gate(section, name, config, embedder, candidates, plan),
     )
     if not learns:
         return pipeline
@@ -413,6 +432,34 @@ def make_plan(
     except ConfigError as error:
         raise ConfigError(f"the plan of pipeline {pipeline!r}: {error}") from error
     return made
+
+
+def make_gate(
+    section: PipelineConfig,
+    pipeline: str,
+    config: Config,
+    embedder: Embedder,
+    candidates: Sequence[Candidate],
+    plan: Plan,
+) -> Gated | None:
+    """The gate of a pipeline around its plan, with its corpus open; None where there is none.
+
+    Raises
+    ------
+    ConfigError, ArtefactError
+        If there is none such, a file is missing or damaged, or the policy needs answers without look-ups.
+    """
+    gate, policy = section.gate or config.gate, section.policy or config.policy
+    if gate is None:
+        return None
+    from suffice.plans.gates import made
+
+    try:
+        if policy.name == GUARANTEE or policy.name in _bandits(policy.name):
+            raise ConfigError(f"the policy {policy.name!r} is about answers without look-ups: leave one out")
+        return made(gate, plan, path=config.path, embedder=embedder, panel=candidates)
+    except ConfigError as error:
+        raise ConfigError(f"the gate of pipeline {pipeline!r}: {error}") from error
 
 
 def make_guarantee(

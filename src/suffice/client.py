@@ -26,6 +26,7 @@ from suffice.types import Caller, Decision, Feedback, Options, Query, Record
 
 T = TypeVar("T")
 Messages = Sequence[Mapping[str, Any]]
+Cache = Literal["use", "bypass", "refresh"]
 
 
 class Reply:
@@ -59,7 +60,15 @@ def _wrapped(value: Any) -> Any:
     return value
 
 
-def _request(model: str, messages: Messages | str, is_stream: bool, user: str | None, fields: Any) -> Request:
+def _request(
+    model: str,
+    messages: Messages | str,
+    is_stream: bool,
+    user: str | None,
+    fields: Any,
+    cache: Cache = "use",
+    cache_tags: Sequence[str] = (),
+) -> Request:
     chat = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     return Request(
         query=Query.from_messages(chat, user=user, needs=needs_of(fields, chat)),
@@ -67,6 +76,8 @@ def _request(model: str, messages: Messages | str, is_stream: bool, user: str | 
         options=Options(fields=fields),
         caller=Caller(),
         is_stream=is_stream,
+        cache=cache,
+        cache_tags=tuple(cache_tags),
     )
 
 
@@ -157,16 +168,23 @@ class _AsyncCompletions:
         model: str = "auto",
         stream: bool = False,
         user: str | None = None,
+        cache: Cache = "use",
+        cache_tags: Sequence[str] = (),
         **fields: Any,
     ) -> Any:
         """A `Reply`, or with `stream=True` an async iterator of them.
+
+        Parameters
+        ----------
+        cache : "bypass" neither looks for a kept answer nor keeps this one, "refresh" only keeps
+        cache_tags : by which the answer can be forgotten
 
         Raises
         ------
         SufficeError
             As the gateway would answer it.
         """
-        request = _request(model, messages, stream, user, fields)
+        request = _request(model, messages, stream, user, fields, cache, cache_tags)
         if stream:
             return _replies(await self._client.engine.open(request))
         result = await self._client.engine.answer(request)

@@ -122,6 +122,74 @@ class StickyConfig(_Strict, frozen=True, kw_only=True):
     max_sessions: Count = 100_000
 
 
+class SemanticConfig(_Strict, frozen=True, kw_only=True):
+    """Which other requests a kept answer serves as well."""
+
+    precision: Annotated[float, Meta(gt=0, lt=1)] = 0.98
+    """Of the answers that are given for another request, the share that must fit."""
+    threshold: Share | None = None
+    """On the probability that an answer fits; in place of `precision`."""
+    near: Share = 0.5
+    """From this probability on an answer is near, and may be rewritten."""
+
+
+class RewriteConfig(_Strict, frozen=True, kw_only=True):
+    """A small model makes a near answer into one to the new question."""
+
+    model: str
+    """A candidate that gives log-probabilities."""
+    min_confidence: Share = 0.8
+    """What is less sure is not given."""
+    signal: str = "normalised_probability"
+    calibrator: str | None = None
+    """The file that `suffice calibrate --out` wrote; relative to the configuration file."""
+    max_tokens: Count = 512
+    """A longer answer is not given."""
+    timeout_s: Seconds = 30.0
+
+
+class CacheConfig(_Strict, frozen=True, kw_only=True):
+    """Answers are given again."""
+
+    exact: bool = True
+    """To the same request."""
+    semantic: SemanticConfig | bool = False
+    """To another request that they serve as well."""
+    rewrite: RewriteConfig | None = None
+    """Near answers, to be made into fitting ones; looks for them whatever `semantic` says."""
+    ttl_s: Seconds = 3600.0
+    entries: Count = 10_000
+    personal: bool = False
+    """Also requests that speak of what belongs to the one who asks."""
+    time_bound: bool = False
+    """Also requests whose answer changes with the day."""
+    tools: bool = False
+    """Also requests that offer tools."""
+    max_temperature: Annotated[float, Meta(ge=0)] = 1.0
+    """Hotter requests want another answer each time."""
+    per_user: bool = False
+    """Each user of a tenant (the request's `user`) has answers of their own."""
+    tags: list[str] = []
+    """What all answers may be forgotten by."""
+    store: str | None = None
+    """`sqlite:///cache.db` outlives the process and is shared by workers; None: in memory."""
+
+
+class GateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """When to look things up, and how; a gate's own parameters stand beside these."""
+
+    name: str = "always"
+    path: str | None = None
+    """The directory that `suffice gate train --out` wrote; its gate is taken in place of `name`."""
+    corpus: str = "corpus.db"
+    """What `suffice corpus add` wrote; relative to the configuration file."""
+    single: PlanConfig = PlanConfig(name="retrieve")
+    """How one look-up is made."""
+    multi: PlanConfig = PlanConfig(name="ircot")
+    """How several are."""
+    params: dict[str, Any] = {}
+
+
 class PipelineConfig(_Strict, frozen=True, kw_only=True):
     """One way to answer `auto`; what is left out is taken from the top level."""
 
@@ -130,6 +198,8 @@ class PipelineConfig(_Strict, frozen=True, kw_only=True):
     plan: PlanConfig | None = None
     rules: list[Rule] | None = None
     sticky: StickyConfig | None = None
+    cache: CacheConfig | bool | None = None
+    gate: GateConfig | None = None
 
 
 class ConfidenceConfig(_Strict, frozen=True, kw_only=True):
@@ -166,6 +236,10 @@ class Config(_Strict, frozen=True, kw_only=True):
     rules: list[Rule] = []
     """Hard constraints, before anything is predicted."""
     sticky: StickyConfig | None = None
+    cache: CacheConfig | bool = False
+    """Answers are given again; `true` those to the same request."""
+    gate: GateConfig | None = None
+    """Decides for every request whether things are looked up."""
     embedder: str = "hashed"
     embedder_params: dict[str, Any] = {}
     pipelines: dict[str, PipelineConfig] = {}
@@ -177,11 +251,22 @@ class Config(_Strict, frozen=True, kw_only=True):
     ledger: str | None = None
     """Where budgets are kept; None: in the store. For several machines `postgresql://...` or `redis://...`."""
     gateway: GatewayConfig = GatewayConfig()
+    include: list[str] = []
+    """Files whose models, rules and pipelines stand beside those here; relative to this file, as their own
+    paths are."""
     directory: str = "."
     """Where relative paths start: the file's own directory; set by `load`."""
 
     def path(self, relative: str) -> Path:
         return Path(self.directory) / Path(relative).expanduser()
+
+
+class Included(_Strict, frozen=True, kw_only=True):
+    """What a file named under `include` may hold."""
+
+    models: list[ModelConfig] = []
+    rules: list[Rule] = []
+    pipelines: dict[str, PipelineConfig] = {}
 
 
 def load(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -220,6 +305,7 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
     plain = _expand(plain, "$", environ, lines, file)
     _gather_params(plain)
+    _include(plain, file, environ, lines)
     try:
         config = msgspec.convert(plain, Config, strict=True)
     except msgspec.ValidationError as error:
@@ -228,12 +314,47 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
     return msgspec.structs.replace(config, directory=str(file.parent))
 
 
+def _include(plain: dict[str, Any], file: Path, environ: Mapping[str, str], lines: Mapping[str, int]) -> None:
+    """Add what the files under `include` hold; each is checked by itself, so that errors name its lines."""
+    names = plain.get("include")
+    for place, name in enumerate(names if isinstance(names, list) else ()):
+        if not isinstance(name, str):
+            return  # the conversion says what is wrong
+        other = file.parent / Path(name).expanduser()
+        try:
+            text = other.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot read {other}: {error}",
+                file=str(file), line=lines.get(f"$.include[{place}]"), key="include",
+            ) from None  # fmt: skip
+        part, its_lines = _yaml.read(text, other)
+        part = {} if part is None else _expand(part, "$", environ, its_lines, other)
+        if isinstance(part, dict):
+            _gather_params(part)
+        try:
+            msgspec.convert(part, Included, strict=True)
+        except msgspec.ValidationError as error:
+            raise _located(error, its_lines, other) from None
+        for key in ("models", "rules"):
+            if part.get(key):
+                plain[key] = [*(plain.get(key) or ()), *part[key]]
+        known = plain.get("pipelines") or {}
+        for one in part.get("pipelines", {}):
+            if one in known:
+                raise ConfigError(
+                    f"the pipeline {one!r} stands in {file} too", file=str(other), key="pipelines"
+                )
+        if part.get("pipelines"):
+            plain["pipelines"] = {**known, **part["pipelines"]}
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of `suffice.yaml`, as people write it, for editors."""
     made = msgspec.json.schema(Config)
     sections = made["$defs"]
     del sections["Config"]["properties"]["directory"]  # set by `load`
-    for name in ("PolicyConfig", "PlanConfig"):
+    for name in ("PolicyConfig", "PlanConfig", "GateConfig"):
         del sections[name]["properties"]["params"]  # written flat, beside the name
         sections[name]["additionalProperties"] = True
     return made
@@ -251,6 +372,22 @@ def _gather_params(plain: dict[str, Any]) -> None:
             if isinstance(found, dict):
                 params = {key: value for key, value in found.items() if key != "name"}
                 section[part] = {"name": found.get("name", default), "params": params}
+        if isinstance(section.get("gate"), dict):
+            section["gate"] = _gathered_gate(section["gate"])
+
+
+def _gathered_gate(found: dict[str, Any]) -> dict[str, Any]:
+    """The gate's own parameters, and those of its plans, which share its corpus."""
+    own = set(GateConfig.__struct_fields__) - {"params"}
+    gate = {key: value for key, value in found.items() if key in own}
+    for part, default in (("single", "retrieve"), ("multi", "ircot")):
+        plan = gate.get(part, {})
+        if isinstance(plan, dict):
+            params = {key: value for key, value in plan.items() if key != "name"}
+            if isinstance(corpus := gate.get("corpus", "corpus.db"), str):
+                params.setdefault("corpus", corpus)
+            gate[part] = {"name": plan.get("name", default), "params": params}
+    return gate | {"params": {key: value for key, value in found.items() if key not in own}}
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -341,6 +478,8 @@ def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
     """A plan that there is, with parameters that it takes."""
     sections = {"plan": config.plan}
     sections |= {f"pipelines.{name}.plan": one.plan for name, one in config.pipelines.items() if one.plan}
+    for at, gate in _gates(config):
+        sections |= {f"{at}.single": gate.single, f"{at}.multi": gate.multi}
     for at, plan in sections.items():
         if plan == PlanConfig():
             continue
@@ -353,8 +492,56 @@ def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
             raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key) from None
 
 
+def _gates(config: Config) -> list[tuple[str, GateConfig]]:
+    """Those there are, and where they stand."""
+    found = {"gate": config.gate}
+    found |= {f"pipelines.{name}.gate": one.gate for name, one in config.pipelines.items()}
+    return [(at, gate) for at, gate in found.items() if gate is not None]
+
+
+def _check_gates(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    """A gate that there is, with parameters that it takes."""
+    for at, gate in _gates(config):
+        from suffice import gating
+
+        try:
+            if gate.path is None:
+                gating.registry.check(gate.name, gate.params)
+            elif gate.params:
+                raise ConfigError(f"a trained gate takes no parameters; leave out {', '.join(gate.params)}")
+        except (ConfigError, UnknownName) as error:
+            raise ConfigError(str(error), file=str(file), line=lines.get(f"$.{at}"), key=at) from None
+
+
+def _check_caches(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    """A rewriting model that there is, one file for all, and names that are no secret of ours."""
+    sections = {"cache": config.cache}
+    sections |= {f"pipelines.{name}.cache": one.cache for name, one in config.pipelines.items() if one.cache}
+    known = [model.name for model in config.models]
+    stores = {}
+    for at, cache in sections.items():
+        if not isinstance(cache, CacheConfig):
+            continue
+        wrong = None
+        if cache.rewrite is not None and cache.rewrite.model not in known:
+            wrong = "rewrite.model", f"{cache.rewrite.model!r} is not in the panel; known: {', '.join(known)}"
+        elif cache.store is not None and not re.match(r"sqlite:///.|postgres(ql)?:", cache.store):
+            wrong = "store", "expected sqlite:///cache.db or postgresql://..."
+        elif cache.store is not None and cache.store == config.store:
+            wrong = "store", "the cache wants a file of its own, apart from `store:`"
+        elif cache.store is not None:
+            stores[cache.store] = at
+            if len(stores) > 1:
+                wrong = "store", f"all caches share one store; {next(iter(stores.values()))} names another"
+        if wrong is not None:
+            key = f"{at}.{wrong[0]}"
+            raise ConfigError(wrong[1], file=str(file), line=lines.get(f"$.{key}"), key=key)
+
+
 def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
     _check_plans(config, lines, file)
+    _check_caches(config, lines, file)
+    _check_gates(config, lines, file)
     seen: set[str] = set()
     for index, model in enumerate(config.models):
         at = f"$.models[{index}]"

@@ -40,6 +40,7 @@ from suffice.types import (
     Options,
     Query,
     Record,
+    Retrieval,
     Reuse,
     Trial,
     Usage,
@@ -81,6 +82,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """`bypass` neither looks nor keeps, `refresh` only keeps; of no meaning where there is no cache."""
     cache_tags: tuple[str, ...] = ()
     """What the answer may be forgotten by."""
+    retrieval: str | None = None
+    """The strategy that is wanted in place of the gate's choice: none, single or multi."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,15 +282,15 @@ class Engine:
     async def _reused(self, request: Request, stage: Stage) -> _Run:
         """An answer that is kept, the call of another request under way, or one that others may share."""
         start = perf_counter()
-        asked = None if request.cache == "bypass" else stage.asked(request)
+        is_own = request.cache == "bypass" or request.retrieval is not None  # a wish is no common answer
+        asked = None if is_own else stage.asked(request)
         if asked is None:
             run = await self._begin(request)
             run.reuse = Reuse(way="bypass")
             return run
         looks = request.cache == "use"
-        guard = self.guard
-        is_free = guard is None or guard.is_idle(request.caller.key_id)
-        key = stage.flight_key(asked, request, is_budgeted=not is_free)
+        is_budgeted = self.guard is not None and self.guard.has_budgets
+        key = stage.flight_key(asked, request, is_budgeted=is_budgeted)
         while True:
             found = stage.exact(asked) if looks else None
             if found is not None:
@@ -351,7 +354,7 @@ class Engine:
     async def _assigned(self, request: Request, assigned: Assigned, purse: Purse | None) -> _Run:
         """One request of an experiment: its record names what the client asked for, and the arm."""
         decision = await self.decide(msgspec.structs.replace(request, model=assigned.model))
-        run = self._run(request, decision, self._plan_of(assigned.model), purse)
+        run = self._run(request, decision, self._plan_of(assigned.model), purse, assigned.model)
         reason = "; ".join(filter(None, (decision.reason, assigned.reason)))
         run.decision = msgspec.structs.replace(decision, reason=reason)
         run.trial = assigned.trial
@@ -363,7 +366,11 @@ class Engine:
         return run
 
     def _plan_of(self, model: str) -> Plan:
-        return self._plan if model in self._passes else self._pipeline(model).plan
+        """How its candidates are asked: behind a gate, where there is one."""
+        if model in self._passes:
+            return self._plan
+        pipeline = self._pipeline(model)
+        return pipeline.plan if pipeline.gate is None else pipeline.gate
 
     async def _degraded(self, request: Request, budget: Budget, way: str) -> tuple[Decision, Plan]:
         """The decision where a budget nears its end, and how its candidates are asked: more cheaply."""
@@ -372,11 +379,18 @@ class Engine:
             return _cheapest_first(await self.decide(request), why), self._plan
         decision = await self.decide(msgspec.structs.replace(request, model=way))
         reason = f"{decision.reason}; {why}: {way}"
-        return msgspec.structs.replace(decision, reason=reason), self._pipeline(way).plan
+        return msgspec.structs.replace(decision, reason=reason), self._plan_of(way)
 
     def _run(
-        self, request: Request, decision: Decision, plan: Plan | None = None, purse: Purse | None = None
+        self,
+        request: Request,
+        decision: Decision,
+        plan: Plan | None = None,
+        purse: Purse | None = None,
+        model: str | None = None,
     ) -> _Run:
+        """`model`: decides about parts of the query, where that is not what the client asked for."""
+        deciding = request if model is None else msgspec.structs.replace(request, model=model)
         context = PlanContext(
             models=self.models if purse is None else purse.models,
             ranking=decision.ranking,
@@ -386,7 +400,8 @@ class Engine:
             timeout_s=min(request.options.timeout_s or self._timeout_s, self._timeout_s),
             retries=self._retries,
             decision=decision,
-            decide=lambda query: self.decide(msgspec.structs.replace(request, query=query)),
+            decide=lambda query: self.decide(msgspec.structs.replace(deciding, query=query)),
+            retrieval=request.retrieval,
         )
         return _Run(request, decision, self, (plan or self._plan).run(request.query, context), purse)
 
@@ -522,8 +537,8 @@ class _Run:
     """One request under way: what was seen so far, and the record it will leave."""
 
     __slots__ = ("answer", "attempts", "created_at", "decision", "engine", "events", "flight", "id",
-                 "is_ordinary", "kept", "n_chars", "notes", "purse", "recorded", "request", "reuse",
-                 "shadowing", "slot", "speaker", "start", "trial")  # fmt: skip
+                 "is_ordinary", "kept", "n_chars", "notes", "purse", "recorded", "request",
+                 "retrieval", "reuse", "shadowing", "slot", "speaker", "start", "trial")  # fmt: skip
 
     def __init__(
         self,
@@ -545,6 +560,8 @@ class _Run:
         """Of the plan, on how the answer came about."""
         self.speaker: str | None = None
         """Who speaks, where the plan said so."""
+        self.retrieval: Retrieval | None = None
+        """What was looked up, as the plan said last."""
         self.recorded: Record | None = None
         self.slot: Slot | None = None
         """Where the coin fell on shadow."""
@@ -568,6 +585,7 @@ class _Run:
             self.notes += [event.text] if event.text else []
             self.speaker = event.candidate or self.speaker
             self.decision = event.decision or self.decision
+            self.retrieval = event.retrieval or self.retrieval
 
     @property
     def said(self) -> tuple[tuple[str, str], ...]:
@@ -635,7 +653,8 @@ class _Run:
         if flight.leave(self):
             self.answer = flight.answer or self.answer
             if self.reuse is not None and self.reuse.way == "shared":  # whoever began it has left
-                self.reuse = msgspec.structs.replace(self.reuse, way="miss")
+                way: Literal["rewrite", "miss"] = "rewrite" if self.decision.plan == REWRITE else "miss"
+                self.reuse = msgspec.structs.replace(self.reuse, way=way)
             return False
         self.kept, self.attempts = self.answer, []
         self.answer = None if self.kept is None else given_again(self.kept)
@@ -687,6 +706,7 @@ class _Run:
             answer=content if keeps else None,
             trial=self.trial,
             reuse=self.reuse,
+            retrieval=self.retrieval,
         )
         self.recorded = record
         self.engine.store.append(record)
@@ -776,7 +796,7 @@ class Streaming:
             self._run.cancelled()
             raise
         run = self._run
-        self.decision = run.decision
+        self.decision, self.candidate = run.decision, run.decision.candidate
         if run.speaker or run.answer or any(attempt.error for attempt in run.attempts):
             self.candidate = self._answering()
         if self._first is None:
@@ -827,6 +847,11 @@ class Streaming:
     def is_known(self) -> bool:
         """Whether the answer was given before, and nobody was asked."""
         return self._run.answer is not None and not self._run.attempts
+
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """What was looked up by now."""
+        return self._run.retrieval
 
     @property
     def reuse(self) -> Reuse | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -29,6 +29,9 @@ from suffice.types import (
     Versions,
 )
 from suffice.unseen import Unseen
+
+if TYPE_CHECKING:
+    from suffice.plans.gated import Gated
 
 BYTES_PER_TOKEN: Final = 3
 """Cautious: more text per token than this is usual, so a prompt is rather thought too long."""
@@ -55,6 +58,7 @@ class Pipeline:
         rules: RuleSet | None = None,
         is_slow: bool = False,
         plan: Plan | None = None,
+        gate: Gated | None = None,
     ) -> None:
         """
         Parameters
@@ -66,6 +70,7 @@ class Pipeline:
         rules : who may answer what, before anybody predicts anything
         is_slow : the router needs the network or a large model: never decide on the event loop
         plan : how the candidates are asked; None: the best one, on failure the next
+        gate : whether things are looked up before; None: they are not
         """
         scored = {arm: column for column, arm in enumerate(router.arms)}
         self.name = name
@@ -74,6 +79,7 @@ class Pipeline:
         self.policy = policy
         self.is_slow = is_slow
         self.plan = plan if plan is not None else Single()
+        self.gate = gate
         self.versions = versions
         seen = [c for c in candidates if c.name in scored]
         if not seen:
@@ -99,6 +105,11 @@ class Pipeline:
             rules.check([c.name for c in candidates])
         self._sticky = router if isinstance(router, Sticky) else None
 
+    @property
+    def baseline(self) -> str:
+        """The strongest candidate: what would be asked without routing."""
+        return self._strongest
+
     def with_policy(self, policy: Policy, name: str) -> Pipeline:
         """The same estimates under another policy."""
         made = object.__new__(Pipeline)
@@ -111,7 +122,7 @@ class Pipeline:
         """The same router under RouteLLM's rule: strong where its gain reaches the threshold, asked alone."""
         policy = policies.create("threshold", threshold=threshold)
         made = self.with_policy(policy, f"threshold({threshold:g})")
-        made.plan = Single()
+        made.plan, made.gate = Single(), None
         return made
 
     def decide(self, query: Query, now: float) -> Decision:

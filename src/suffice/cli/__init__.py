@@ -41,6 +41,7 @@ COMMANDS = (
     "spend",
     "keys",
     "budgets",
+    "cache",
     "experiment",
     "replay",
 )

@@ -136,6 +136,36 @@ def _damage(path: Path) -> str | None:
     return None if said == "ok" else str(said)
 
 
+def check_cache(config: Config) -> Iterator[Finding]:
+    """What is kept on disk: opens, is undamaged. A file that is not there yet is not made."""
+    from suffice.cli.cache import cache_url
+    from suffice.plans.reuse.configured import open_cache
+
+    url = cache_url(config)
+    if url is None:
+        return
+    path = Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+    if path is not None and not path.exists():
+        yield Finding(name="cache", status="ok", detail=f"{url}: not there yet")
+        return
+    try:
+        damage = None if path is None else _damage(path)
+        if damage is not None:
+            detail, remedy = f"{url}: {damage}", "remove it: a gateway would move it aside and begin anew"
+            yield Finding(name="cache", status="warn", detail=detail, remedy=remedy)
+            return
+        cache = open_cache(url)
+        assert cache is not None
+        try:
+            n = sum(one.n for one in cache.sizes(datetime.now(UTC).timestamp()))
+        finally:
+            cache.close()
+    except (ConfigError, StoreError) as error:
+        yield Finding(name="cache", status="fail", detail=str(error), remedy="see the message")
+        return
+    yield Finding(name="cache", status="ok", detail=f"{url}: {n:,} answers, undamaged")
+
+
 def check_port(config: Config) -> Iterator[Finding]:
     """Free, or taken by a gateway of ours."""
     from suffice.gateway.server import bind

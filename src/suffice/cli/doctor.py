@@ -64,6 +64,7 @@ def _findings(path: Path | None, *, online: bool, call: bool) -> Iterator[Findin
     if config.models:
         yield from checks_panel.check_routing(config)
     yield from checks.check_store(config)
+    yield from checks.check_cache(config)
     yield from checks.check_port(config)
     if online:
         yield from checks_panel.check_endpoints(config)

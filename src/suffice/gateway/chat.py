@@ -14,7 +14,7 @@ from suffice.gateway.call import Call
 from suffice.gateway.coalesce import forward
 from suffice.gateway.decode import read_chat
 from suffice.gateway.wire import JSON_TYPE, Header, error_body
-from suffice.types import Chunk, Decision, Record
+from suffice.types import Chunk, Decision, Record, Retrieval, Reuse
 
 if TYPE_CHECKING:
     from suffice.gateway.app import Gateway
@@ -24,9 +24,12 @@ _STREAM_HEADERS: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_CACHE: Final[Mapping[bool, Header]] = {
-    False: (b"x-suffice-cache", b"off"),
-    True: (b"x-suffice-cache", b"hit"),
+_CACHE_OFF: Final[Header] = (b"x-suffice-cache", b"off")
+_CACHE_HIT: Final[Header] = (b"x-suffice-cache", b"hit")
+_CACHE: Final[Mapping[str, Header]] = {
+    "exact": _CACHE_HIT,
+    "shared": _CACHE_HIT,
+    **{way: (b"x-suffice-cache", way.encode()) for way in ("semantic", "rewrite", "miss", "bypass")},
 }
 _DONE: Final = b"data: [DONE]\n\n"
 
@@ -58,7 +61,11 @@ async def _stream(gateway: Gateway, call: Call, request: Request) -> None:
     streaming = await gateway.engine.open(request)
     try:
         known = _early_headers(
-            streaming.record_id, streaming.candidate, streaming.decision, streaming.is_known
+            streaming.record_id,
+            streaming.candidate,
+            streaming.decision,
+            _cache_said(streaming.reuse, streaming.is_known),
+            streaming.retrieval,
         )
         if streaming.said:
             known += _said(streaming.said)
@@ -92,21 +99,38 @@ def _event(chunk: Chunk) -> bytes:
     return b"data: %b\n\n" % data if data else b""
 
 
-def _early_headers(record_id: str, candidate: str, decision: Decision, is_known: bool) -> list[Header]:
-    """What is known when an answer begins; `is_known`: it was given before, and nobody was asked."""
-    return [
+def _cache_said(reuse: Reuse | None, is_known: bool) -> Header:
+    """What the cache made of it; `is_known`: a plan's own cache gave it, and nobody was asked."""
+    if reuse is not None:
+        return _CACHE[reuse.way]
+    return _CACHE_HIT if is_known else _CACHE_OFF
+
+
+def _early_headers(
+    record_id: str, candidate: str, decision: Decision, cache: Header, retrieval: Retrieval | None
+) -> list[Header]:
+    """What is known when an answer begins."""
+    headers = [
         (b"x-suffice-id", record_id.encode()),
         (b"x-suffice-model", _model(candidate)),
         (b"x-suffice-plan", decision.plan.encode()),
-        _CACHE[is_known],
+        cache,
         (b"x-suffice-decision-ms", b"%.3f" % (decision.decision_s * 1000)),
     ]
+    if retrieval is not None:
+        headers.append((b"x-suffice-retrieval", _model(retrieval.strategy)))
+        headers.append((b"x-suffice-lookups", b"%d" % retrieval.n_lookups))
+    return headers
 
 
 def _headers(record: Record) -> list[Header]:
     """What is known at its end."""
     headers = _early_headers(
-        record.id, record.candidate or record.decision.candidate, record.decision, not record.attempts
+        record.id,
+        record.candidate or record.decision.candidate,
+        record.decision,
+        _cache_said(record.reuse, not record.attempts),
+        record.retrieval,
     )
     headers.append(JSON_TYPE)
     if record.cost_usd is not None:
@@ -136,8 +160,10 @@ def _model(name: str) -> bytes:
 def _body_of(record: Record, content: str) -> bytes:
     """A completion for a provider that left the shape to us."""
     usage = record.usage
+    cited = {} if record.retrieval is None else {"citations": record.retrieval.citations}
     return msgspec.json.encode(
         {
+            **{name: found for name, found in cited.items() if found},
             "id": record.id,
             "object": "chat.completion",
             "created": int(record.created_at),

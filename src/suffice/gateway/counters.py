@@ -107,6 +107,28 @@ class Queue(msgspec.Struct):
         self.rejected += other.rejected
 
 
+class Reused(msgspec.Struct):
+    """Of one way through the cache."""
+
+    requests: int = 0
+    saved_usd: Decimal = Decimal(0)
+
+    def add(self, other: Reused) -> None:
+        self.requests += other.requests
+        self.saved_usd += other.saved_usd
+
+
+class LookedUp(msgspec.Struct):
+    """Of one retrieval strategy."""
+
+    requests: int = 0
+    lookups: int = 0
+
+    def add(self, other: LookedUp) -> None:
+        self.requests += other.requests
+        self.lookups += other.lookups
+
+
 class Counts(msgspec.Struct):
     """Everything that one process counts."""
 
@@ -120,6 +142,10 @@ class Counts(msgspec.Struct):
     drift: Drift = msgspec.field(default_factory=Drift)
     budgets: dict[str, BudgetEvents] = {}
     """By budget."""
+    reused: dict[str, Reused] = {}
+    """By way through the cache; empty where there is none."""
+    looked_up: dict[str, LookedUp] = {}
+    """By retrieval strategy; empty where nothing decides on any."""
 
     def meter(self, candidate: str) -> Meter:
         found = self.meters.get(candidate)
@@ -138,5 +164,9 @@ class Counts(msgspec.Struct):
         self.in_flight += other.in_flight
         self.queue.add(other.queue)
         self.drift.add(other.drift)
+        for way, reused in other.reused.items():
+            self.reused.setdefault(way, Reused()).add(reused)
+        for strategy, looked_up in other.looked_up.items():
+            self.looked_up.setdefault(strategy, LookedUp()).add(looked_up)
         for budget, events in other.budgets.items():
             self.budgets.setdefault(budget, BudgetEvents()).add(events)

@@ -7,7 +7,7 @@ never decide is refused by name: addresses, keys and headers of an upstream.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -44,6 +44,11 @@ _IMAGE_PARTS: Final = frozenset({"image_url", "input_image", "image"})
 _JSON_FORMATS: Final = frozenset({"json_object", "json_schema"})
 _NOTHING: Final[frozenset[str]] = frozenset()
 _NO_METADATA: Final[dict[str, Any]] = {}
+_CACHE_WISHES: Final[Mapping[bytes, Literal["bypass", "refresh"]]] = {
+    b"bypass": "bypass",
+    b"refresh": "refresh",
+}
+_RETRIEVAL_WISHES: Final = frozenset({b"none", b"single", b"multi"})
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -124,6 +129,9 @@ def read_chat(body: bytes, headers: Mapping[bytes, bytes], caller: Caller) -> Re
         options=Options(fields=fields),
         caller=caller,
         is_stream=fields.get("stream") or False,
+        retrieval=_retrieval_wish(headers) if b"x-suffice-retrieval" in headers else None,
+        cache=_cache_wish(headers) if b"x-suffice-cache" in headers else "use",
+        cache_tags=_words(headers[b"x-suffice-cache-tags"]) if b"x-suffice-cache-tags" in headers else (),
     )
 
 
@@ -240,6 +248,40 @@ def _session(headers: Mapping[bytes, bytes], metadata: Mapping[str, Any]) -> str
     given = headers.get(b"x-suffice-session")
     session = metadata.get("session") if given is None else given.decode("latin-1")
     return session[:_LONGEST_NAME] if isinstance(session, str) and session else None
+
+
+def _retrieval_wish(headers: Mapping[bytes, bytes]) -> str:
+    """
+    Raises
+    ------
+    InvalidRequest
+        If it is no strategy.
+    """
+    wish = headers[b"x-suffice-retrieval"].strip().lower()
+    if wish not in _RETRIEVAL_WISHES:
+        raise InvalidRequest(
+            "the header x-suffice-retrieval says none, single or multi; leave it out for the gate's choice"
+        )
+    return wish.decode()
+
+
+def _cache_wish(headers: Mapping[bytes, bytes]) -> Literal["bypass", "refresh"]:
+    """
+    Raises
+    ------
+    InvalidRequest
+        If it is something else.
+    """
+    wish = _CACHE_WISHES.get(headers[b"x-suffice-cache"].strip().lower())
+    if wish is None:
+        raise InvalidRequest("the header x-suffice-cache says bypass or refresh; leave it out for neither")
+    return wish
+
+
+def _words(value: bytes) -> tuple[str, ...]:
+    """What is separated by commas."""
+    found = (word.strip()[:_LONGEST_NAME] for word in value.decode("latin-1").split(","))
+    return tuple(filter(None, found))[:_MOST_TAGS]
 
 
 def _tags(headers: Mapping[bytes, bytes], metadata: Mapping[str, Any]) -> tuple[str, ...]:

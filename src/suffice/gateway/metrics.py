@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from suffice.gateway.board import Board
-from suffice.gateway.counters import Counts, Queue
+from suffice.gateway.caching import cache_families
+from suffice.gateway.counters import Counts, LookedUp, Queue, Reused
 from suffice.gateway.drift import Detectors, Residuals
 from suffice.gateway.experiments import drift_families, experiment_families
 from suffice.gateway.exposition import exposition
 from suffice.gateway.learning import learning_families
+from suffice.gateway.lookups import retrieval_families
 from suffice.gateway.promises import confidence_families, guarantee_families
 from suffice.types import Attempt, Record
 
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from suffice.plans.confidence import AnswerConfidence
     from suffice.plans.guard import Guard
     from suffice.plans.learning import Learner
+    from suffice.plans.reuse.stage import Reusing
     from suffice.plans.shadow import Shadow
     from suffice.plans.trials import Trials
 
 NOBODY: Final = ""
 """The candidate of a request that none answered."""
+FROM_CACHE: Final = "(cache)"
+"""That of one for which none was asked: a candidate's times are those of its own answers."""
+GIVEN: Final = ("exact", "semantic", "shared")
+"""Ways through the cache on which nobody is asked."""
 
 _encode: Final = msgspec.msgpack.encode
 _decoder: Final = msgspec.msgpack.Decoder(Counts)
@@ -48,12 +55,14 @@ class Metrics:
         self._guard: Guard | None = None
         self._trials: Trials | None = None
         self._learners: Mapping[str, Learner] = {}
+        self._reusing: Reusing | None = None
         self._detectors = Detectors()
 
     def watch(self, engine: Engine) -> None:
         """Show how the engine's confidences and promises fare, where it has any."""
         self._confidence, self._promises = engine.confidence, engine.shadows
         self._guard, self._trials, self._learners = engine.guard, engine.trials, engine.learners
+        self._reusing = engine.reusing
         if self._guard is not None:
             self._guard.events = self.counts.budgets
 
@@ -72,7 +81,17 @@ class Metrics:
     def saw(self, record: Record) -> None:
         """A request that reached the engine and left a record."""
         counts = self.counts
-        counts.meter(record.candidate or NOBODY).saw(record)
+        reuse = record.reuse
+        is_own = reuse is None or reuse.way not in GIVEN
+        counts.meter((record.candidate or NOBODY) if is_own else FROM_CACHE).saw(record)
+        if reuse is not None:
+            reused = counts.reused.setdefault(reuse.way, Reused())
+            reused.requests += 1
+            reused.saved_usd += reuse.saved_usd or 0
+        if record.retrieval is not None:
+            looked_up = counts.looked_up.setdefault(record.retrieval.strategy, LookedUp())
+            looked_up.requests += 1
+            looked_up.lookups += record.retrieval.n_lookups
         if record.decision.decision_s:
             counts.decision.observe(record.decision.decision_s)
         if self._confidence is not None:
@@ -130,5 +149,7 @@ class Metrics:
             drift_families(total.drift.residuals),
             experiment_families(() if self._trials is None else self._trials.standing),
             learning_families(self._learners),
+            cache_families(total.reused, self._reusing),
+            retrieval_families(total.looked_up),
         )
         return exposition(total, store, self._started_at, families)

@@ -81,6 +81,11 @@ class Guard:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
 
+    @property
+    def has_budgets(self) -> bool:
+        """Whether any budget was there at the last look."""
+        return bool(self._index)
+
     def is_idle(self, key_id: str | None) -> bool:
         """Whether there is nothing to do: no budget at all, as was seen a moment ago."""
         if self._index or key_id not in self._known_keys:

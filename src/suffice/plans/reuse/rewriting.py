@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from decimal import Decimal
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -18,11 +19,12 @@ from suffice.caching.base import Found
 from suffice.caching.eligible import why_not_kept
 from suffice.errors import AllAttemptsFailed, ProviderError
 from suffice.plans import structured
+from suffice.plans.asking import AskedForLogprobs
 from suffice.plans.base import Event, Note
-from suffice.plans.confidence import AnswerConfidence
+from suffice.plans.confidence import N_ALTERNATIVES, AnswerConfidence
 from suffice.plans.reuse.replay import REWRITE, keepable, replayed
 from suffice.plans.spent import Spent, onward, with_usage
-from suffice.types import Answer, Attempt, Options, Query
+from suffice.types import Answer, Attempt, Options, Query, Reuse
 
 if TYPE_CHECKING:
     from suffice.engine import _Run
@@ -44,7 +46,7 @@ New question: {question}
 Reply with the answer to the new question alone."""
 _LONGEST: Final = 12_000
 """Characters of an old question and answer; longer ones are not rewritten."""
-_PASSED_ON: Final = ("stop", "response_format", "max_tokens", "max_completion_tokens")
+_PASSED_ON: Final = ("stop", "response_format")
 
 
 class Rewriting:
@@ -70,6 +72,7 @@ class Rewriting:
         """
         self.model, self.min_confidence = model, min_confidence
         self._confidence, self._max_tokens, self._timeout_s = confidence, max_tokens, timeout_s
+        self._asked = AskedForLogprobs(N_ALTERNATIVES if confidence.needs_alternatives else None)
 
     async def events(self, near: Found, run: _Run) -> AsyncIterator[Event]:
         """The rewritten answer, or after a failed attempt the events of the run's own plan with its cost."""
@@ -91,7 +94,7 @@ class Rewriting:
     async def _tried(self, near: Found, run: _Run) -> tuple[Answer | None, Attempt, str | None]:
         """What came, the attempt, and why it is not to be given."""
         models = run.engine.models if run.purse is None else run.purse.models
-        model, start = self._confidence.asking(models[self.model]), perf_counter()
+        model, start = self._asked.of({self.model: models[self.model]})[self.model], perf_counter()
         query = rewriting_query(run.request.query, near.kept.asked.text, near.kept.answer.content)
         try:
             answer = await model.answer(query, self._options(run.request.options))
@@ -135,6 +138,7 @@ class Rewriting:
             learnable=None,
             reason=f"rewritten from a near answer: {near.reason}",
         )
+        run.reuse = Reuse(way="rewrite", of=run.id, saved_usd=_saved_usd(near.kept.answer, answer))
         yield Note(decision=decision)
         body = keepable(answer).body or b""
         whole = msgspec.structs.replace(answer, body=with_usage(body, answer.usage))
@@ -144,9 +148,9 @@ class Rewriting:
     def _options(self, options: Options) -> Options:
         fields = {name: options.fields[name] for name in _PASSED_ON if name in options.fields}
         limit = min(options.max_tokens or self._max_tokens, self._max_tokens)
-        fields = {name: value for name, value in fields.items() if "max" not in name}
+        name = "max_completion_tokens" if "max_completion_tokens" in options.fields else "max_tokens"
         return Options(
-            fields={**fields, "temperature": 0, "max_tokens": limit},
+            fields={**fields, "temperature": 0, name: limit},
             timeout_s=min(options.timeout_s or self._timeout_s, self._timeout_s),
         )
 
@@ -166,6 +170,13 @@ def rewriting_query(query: Query, old_question: str, old_answer: str) -> Query:
     last = max((i for i, message in enumerate(chat) if message.get("role") == "user"), default=0)
     chat[last] = {**chat[last], "content": text}
     return msgspec.structs.replace(query, text=text, messages=chat)
+
+
+def _saved_usd(kept: Answer, rewritten: Answer) -> Decimal | None:
+    """What the old answer cost, less what its rewriting did."""
+    if kept.cost_usd is None or rewritten.cost_usd is None:
+        return None
+    return kept.cost_usd - rewritten.cost_usd
 
 
 def _may_be_shown(near: Found, query: Query) -> bool:

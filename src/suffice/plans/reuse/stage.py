@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -346,11 +345,6 @@ class Reusing:
             await stage.close()
         if self._log is not None:
             self._log.close()
-
-
-def saved_usd(kept: Answer, cost_usd: Decimal | None) -> Decimal | None:
-    """What a kept answer cost, less what was spent to use it."""
-    return None if kept.cost_usd is None or cost_usd is None else kept.cost_usd - cost_usd
 
 
 def _record_of(kept: Kept) -> str | None:

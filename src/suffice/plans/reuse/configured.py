@@ -1,0 +1,168 @@
+"""The caches of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from suffice.caching.eligible import Allowed
+from suffice.config import CacheConfig, Config, ModelConfig, RewriteConfig
+from suffice.errors import ConfigError
+from suffice.pipeline import Pipeline
+from suffice.plans.confidence import AnswerConfidence
+from suffice.plans.reuse.rewriting import Rewriting
+from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
+from suffice.protocols import Embedder
+from suffice.store.cache_sqlite import SqliteCache
+
+if TYPE_CHECKING:
+    from suffice.caching.base import Cache
+
+_SQLITE = "sqlite:///"
+
+
+def configured(
+    config: Config, pipelines: Mapping[str, Pipeline], embedder: Callable[[], Embedder]
+) -> Reusing | None:
+    """The stages of a configuration; None where it has none.
+
+    Parameters
+    ----------
+    pipelines : by name, the default one as "auto"
+    embedder : makes one, where a cache needs it
+
+    Raises
+    ------
+    ConfigError, ArtefactError, StoreError
+        If one cannot be made, or its file cannot be opened.
+    """
+    sections: dict[str, CacheConfig | bool | None] = {"": config.cache}
+    sections |= {name: one.cache for name, one in config.pipelines.items() if one.cache is not None}
+    settled = {name: _section(given) for name, given in sections.items()}
+    if not any(settled.values()):
+        return None
+    url = next((one.store for one in settled.values() if one is not None and one.store is not None), None)
+    log = open_cache(url)
+    scopes = _scopes(config, pipelines)
+    stages: dict[str, Stage] = {}
+    default = None
+    for name, section in settled.items():
+        own = _names(name, sections, pipelines, config.models)
+        if section is None:
+            continue
+        made = _stage(name, section, {one: scopes[one] for one in own}, config, embedder, log)
+        stages |= dict.fromkeys(own, made)
+        default = made if not name else default
+    return Reusing(stages, default=default, log=log)
+
+
+def open_cache(url: str | None) -> SqliteCache | None:
+    """Where kept answers outlive the process; None for nowhere."""
+    if url is None:
+        return None
+    if url.startswith(_SQLITE):
+        return SqliteCache(url.removeprefix(_SQLITE))
+    raise ConfigError(f"{url!r} names no cache; expected sqlite:///cache.db", key="cache.store")
+
+
+def _section(given: CacheConfig | bool | None) -> CacheConfig | None:
+    if isinstance(given, CacheConfig):
+        return given
+    return CacheConfig() if given else None
+
+
+def _names(
+    section: str,
+    sections: Mapping[str, Any],
+    pipelines: Mapping[str, Pipeline],
+    models: Sequence[ModelConfig],
+) -> list[str]:
+    """What `model` may be in a request of this section; the top one has all that are in no other."""
+    if section:
+        return [_asked_for(section)]
+    others = [_asked_for(name) for name in pipelines if name not in sections]
+    return [*others, *(model.name for model in models)]
+
+
+def _asked_for(pipeline: str) -> str:
+    return "auto" if pipeline == "auto" else f"auto:{pipeline}"
+
+
+def _scopes(config: Config, pipelines: Mapping[str, Pipeline]) -> dict[str, Scope]:
+    """Answers are kept apart by all that decides who answers and what candidates are told."""
+    found = {model.name: Scope(words=(model.name, _digest([_identity(model)]))) for model in config.models}
+    panel = [_identity(model) for model in config.models]
+    for name, pipeline in pipelines.items():
+        section = config.pipelines.get(name)
+        rules = config.rules if section is None or section.rules is None else section.rules
+        plan = config.plan if section is None or section.plan is None else section.plan
+        asked_for = _asked_for(name)
+        versions = pipeline.versions
+        about = (panel, versions.router, versions.policy, plan, rules)
+        found[asked_for] = Scope(
+            words=(asked_for, _digest(about)), baseline=pipeline.baseline, has_rules=bool(rules)
+        )
+    return found
+
+
+def _identity(model: ModelConfig) -> tuple[Any, ...]:
+    return (model.name, model.provider, model.model, model.base_url, model.options)
+
+
+def _digest(value: Any) -> str:
+    return blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()
+
+
+def _stage(
+    name: str,
+    section: CacheConfig,
+    scopes: Mapping[str, Scope],
+    config: Config,
+    embedder: Callable[[], Embedder],
+    log: SqliteCache | None,
+) -> Stage:
+    settings = Settings(
+        ttl_s=section.ttl_s,
+        entries=section.entries,
+        allowed=Allowed(
+            personal=section.personal,
+            time_bound=section.time_bound,
+            tools=section.tools,
+            max_temperature=section.max_temperature,
+        ),
+        per_user=section.per_user,
+        is_exact=section.exact,
+        tags=tuple(section.tags),
+    )
+    semantic, made = None, None
+    if section.semantic or section.rewrite is not None:
+        made = embedder()
+        semantic = _semantic(section, made)
+    return Stage(
+        name,
+        scopes,
+        settings,
+        semantic=semantic,
+        embedder=made,
+        is_slow=config.embedder != "hashed",
+        rewriting=None if section.rewrite is None else _rewriting(section.rewrite, config),
+        log=log if section.store is not None else None,
+    )
+
+
+def _rewriting(section: RewriteConfig, config: Config) -> Rewriting:
+    path = None if section.calibrator is None else config.path(section.calibrator)
+    return Rewriting(
+        section.model,
+        AnswerConfidence.read(section.signal, path),
+        min_confidence=section.min_confidence,
+        max_tokens=section.max_tokens,
+        timeout_s=section.timeout_s,
+    )
+
+
+def _semantic(section: CacheConfig, embedder: Embedder) -> Cache:
+    raise ConfigError("this version has no semantic cache", key="cache.semantic")

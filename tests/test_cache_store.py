@@ -1,0 +1,190 @@
+"""Kept answers on disk: what one process keeps or forgets, another learns; and files that are no good."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suffice.caching.base import Kept
+from suffice.caching.canonical import asked
+from suffice.errors import StoreError
+from suffice.store.cache_sqlite import Condition, SqliteCache
+from suffice.types import Answer, Options, Query
+
+NOW = 1_000_000.0
+VECTOR = np.array([0.6, 0.8], dtype=np.float32)
+
+
+def kept(text: str, *, tenant: str = "a", candidate: str = "small", at: float = NOW, tags: Any = ()) -> Kept:
+    return Kept(
+        asked=asked(Query(text=text), Options(), tenant=tenant),
+        answer=Answer(content=f"to {text}", candidate=candidate, finish_reason="stop", body=b"{}"),
+        candidate=candidate,
+        at=at,
+        expires_at=at + 100,
+        tags=tags,
+    )
+
+
+def put(cache: SqliteCache, one: Kept, vector: Any = None, *, entries: int = 100, stage: str = "") -> None:
+    cache.put(stage, one, vector, "hashed", entries=entries, now=one.at)
+
+
+def texts(cache: SqliteCache) -> list[str]:
+    """What another process would find at its start."""
+    other = SqliteCache(cache.path)
+    news = other.news()
+    other.close()
+    assert news is not None
+    return [row.kept.asked.text for row in news.rows]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Any:
+    made = SqliteCache(tmp_path / "cache.db")
+    yield made
+    made.close()
+
+
+def test_another_process_learns_what_is_kept_and_forgotten(cache: SqliteCache) -> None:
+    other = SqliteCache(cache.path)
+    assert other.news() is not None and other.news() is None
+    one = kept("q", tags=("x",))
+    put(cache, one, VECTOR)
+    news = other.news()
+    assert news is not None and other.news() is None
+    (row,) = news.rows
+    assert (row.kept.asked, row.kept.tags, row.embedder, row.stage) == (one.asked, one.tags, "hashed", "")
+    assert row.kept.answer.content == one.answer.content
+    assert row.vector is not None and row.vector.tolist() == VECTOR.tolist()
+    assert cache.forget(Condition(tag="x", tenant="a"), NOW + 1) == 1
+    news = other.news()
+    assert news is not None and news.forgotten == [Condition(tag="x", tenant="a", before=NOW + 1)]
+    own = cache.news()
+    assert own is not None and not own.rows and not own.forgotten, "nobody hears of its own"
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [
+        (Condition(), []),
+        (Condition(tenant="a"), ["3"]),
+        (Condition(candidate="large"), ["1", "3"]),
+        (Condition(tag="x"), ["2", "3"]),
+        (Condition(tag="%"), ["1", "2", "3"]),
+        (Condition(before=NOW + 1), ["2", "3"]),
+        (Condition(tenant="a", candidate="large"), ["1", "3"]),
+    ],
+)
+def test_what_meets_the_condition_goes(cache: SqliteCache, condition: Condition, left: list[str]) -> None:
+    put(cache, kept("1", tags=("x", "y")))
+    put(cache, kept("2", candidate="large", at=NOW + 1, tags=("xy",)))
+    put(cache, kept("3", tenant="b", at=NOW + 2))
+    assert cache.forget(condition, NOW + 10) == 3 - len(left)
+    assert texts(cache) == left
+
+
+def test_the_same_request_has_one_row_and_the_oldest_go(cache: SqliteCache) -> None:
+    for i in range(130):
+        put(cache, kept(str(i), at=NOW + i / 10), entries=5)
+        put(cache, kept(str(i), at=NOW + i / 10), entries=5)
+    found = texts(cache)
+    assert 5 <= len(found) <= 5 + 64 and found[-1] == "129"
+    put(cache, kept("late", at=NOW + 1000), entries=5)
+    for i in range(64):
+        put(cache, kept(f"later {i}", at=NOW + 1000), entries=500)
+    assert "129" not in texts(cache), "expired"
+    assert len(set(texts(cache))) == len(texts(cache))
+
+
+def test_stages_have_room_of_their_own(cache: SqliteCache) -> None:
+    put(cache, kept("top"))
+    for i in range(70):
+        put(cache, kept(str(i)), entries=3, stage="other")
+    assert "top" in texts(cache)
+    assert {size.stage for size in cache.sizes(NOW)} == {"", "other"}
+
+
+def test_a_row_that_cannot_be_read_costs_no_other(cache: SqliteCache, caplog: Any) -> None:
+    put(cache, kept("good"))
+    put(cache, kept("bad"))
+    with sqlite3.connect(cache.path) as other:
+        other.execute("UPDATE entries SET payload = ? WHERE seq = 2", (b"\xc1nonsense",))
+    other.close()
+    with caplog.at_level(logging.WARNING):
+        assert texts(cache) == ["good"]
+    assert "cannot be read" in caplog.text
+
+
+def test_a_damaged_file_is_moved_aside(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "cache.db"
+    path.write_bytes(b"no database at all, but long enough to be one " * 40)
+    with caplog.at_level(logging.WARNING):
+        cache = SqliteCache(path)
+    put(cache, kept("anew"))
+    assert texts(cache) == ["anew"]
+    assert len(list(tmp_path.glob("cache.db.damaged-*"))) == 1 and "moved" in caplog.text
+    cache.close()
+
+
+def test_files_that_are_not_ours_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no folder"):
+        SqliteCache(tmp_path / "nowhere" / "cache.db")
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE notes (text TEXT)")
+    other.close()
+    with pytest.raises(StoreError, match="something else"):
+        SqliteCache(tmp_path / "other.db")
+    newer = SqliteCache(tmp_path / "newer.db")
+    newer.close()
+    with sqlite3.connect(tmp_path / "newer.db") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StoreError, match="newer version"):
+        SqliteCache(tmp_path / "newer.db")
+
+
+WRITER = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from test_cache_store import SqliteCache, kept, put
+cache = SqliteCache(sys.argv[1])
+print("ready", flush=True)
+for i in range(1_000_000):
+    put(cache, kept(f"{sys.argv[3]} {i}", at=time.time()), entries=1_000_000)
+    print(i, flush=True)
+"""
+
+
+def test_writers_that_are_killed_lose_nothing_they_said(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    command = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent)]
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    writers = [
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True, env=environ) for name in "ab"
+    ]
+    for writer in writers:
+        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    said = {}
+    for name, writer in zip("ab", writers, strict=True):
+        writer.send_signal(signal.SIGKILL)
+        out, _ = writer.communicate(timeout=10)
+        said[name] = len(out.splitlines()) - (not out.endswith("\n"))
+    cache = SqliteCache(path)
+    found = set(texts(cache))
+    for name, n in said.items():
+        assert n > 0 and {f"{name} {i}" for i in range(n)} <= found
+    assert cache.damage() is None
+    cache.close()

@@ -1,0 +1,395 @@
+"""The cache in front of the engine: hits, misses, calls that are shared, and who pays and learns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from fakes import CHEAP, DEAR, FakeModel
+from suffice.engine import CLIENT_GONE, Engine, Request, Result
+from suffice.errors import AllAttemptsFailed, ProviderUnavailable
+from suffice.plans.reuse import chunks_of, keepable
+from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
+from suffice.types import Answer, Caller, Feedback, Options, Query, Record, Usage
+from test_engine import make_engine
+
+TEXT = "What is the capital of Peru?"
+
+
+class Slow(FakeModel):
+    """Waits for a word before it answers, and counts who is asked."""
+
+    def __init__(self, name: str, *steps: Any, **fields: Any) -> None:
+        super().__init__(name, *steps, **fields)
+        self.go = asyncio.Event()
+
+    async def answer(self, query: Query, options: Options) -> Answer:
+        self.n_calls += 1
+        await self.go.wait()
+        self.n_calls -= 1
+        return await super().answer(query, options)
+
+
+def cached(*models: FakeModel, engine: Engine | None = None, settings: Any = None, **parts: Any) -> Engine:
+    """An engine with a cache over fake models, of which the last is asked."""
+    engine = engine or make_engine(*(models or (FakeModel("small", "Lima."),)), value_usd=100.0)
+    scopes = {name: Scope(words=(name,), baseline=list(engine.models)[-1]) for name in engine.names}
+    stage = Stage("", scopes, settings or Settings(), **parts)
+    engine.reusing = Reusing(dict.fromkeys(engine.names, stage), default=stage, log=parts.get("log"))
+    return engine
+
+
+def chat(text: str = TEXT, **fields: Any) -> Request:
+    return Request(query=fields.pop("query", None) or Query(text=text), **fields)
+
+
+def go(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        return await work()
+
+    return asyncio.run(main())
+
+
+def asked(engine: Engine, *requests: Request) -> list[Result]:
+    """The requests one after the other."""
+
+    async def work() -> list[Result]:
+        return [await engine.answer(request) for request in requests]
+
+    results: list[Result] = go(work)
+    return results
+
+
+async def streamed(engine: Engine, request: Request) -> tuple[str, Record, list[Any]]:
+    """Text, record and chunks of a stream."""
+    streaming = await engine.open(msgspec.structs.replace(request, is_stream=True))
+    try:
+        chunks = [chunk async for chunk in streaming]
+    finally:
+        await streaming.aclose()
+    assert streaming.record is not None
+    return "".join(chunk.text for chunk in chunks), streaming.record, chunks
+
+
+def way(record: Record) -> str | None:
+    return None if record.reuse is None else record.reuse.way
+
+
+def stage_of(engine: Engine) -> Stage:
+    assert engine.reusing is not None
+    return engine.reusing.all[0]
+
+
+# --- hits
+
+
+def test_the_same_request_is_asked_once_and_the_second_time_free() -> None:
+    model = FakeModel("small", "Lima.", price=DEAR)
+    first, again = asked(cached(model), chat(), chat())
+    assert (model.n_calls, again.answer.content) == (1, "Lima.")
+    assert (way(first.record), way(again.record)) == ("miss", "exact")
+    record = again.record
+    assert (record.cost_usd, record.usage.total_tokens, record.attempts) == (Decimal(0), 0, ())
+    assert (record.decision.plan, record.candidate, record.decision.scores) == ("cache", "small", ())
+    assert record.reuse is not None
+    assert (record.reuse.of, record.reuse.saved_usd) == (first.record.id, first.record.cost_usd)
+    assert record.baseline_usd == first.record.cost_usd
+    body = json.loads(again.answer.body or b"")
+    assert (body["usage"]["total_tokens"], body["choices"][0]["message"]["content"]) == (0, "Lima.")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"text": "What is the capital of Chile?"},
+        {"model": "small"},
+        {"options": Options(fields={"temperature": 0.5})},
+        {"caller": Caller(tenant="acme")},
+        {"cache": "bypass"},
+        {"cache": "refresh"},
+        {
+            "query": Query.from_messages(
+                [{"role": "system", "content": "Be brief."}, {"role": "user", "content": TEXT}]
+            )
+        },
+    ],
+)
+def test_another_request_gets_nothing_of_it(other: dict[str, Any]) -> None:
+    model = FakeModel("small", "Lima.")
+    _, second = asked(cached(model), chat(), chat(**other))
+    assert model.n_calls == 2
+    assert second.record.attempts
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "Where is my order?"},
+        {"text": "What is the weather today?"},
+        {"options": Options(fields={"n": 2})},
+        {"options": Options(fields={"tools": [{"type": "function", "function": {"name": "f"}}]})},
+        {"text": "long " * 20_000},
+    ],
+)
+def test_what_is_not_to_be_reused_is_passed_by(fields: dict[str, Any]) -> None:
+    model = FakeModel("small", "Lima.")
+    _, second = asked(cached(model), chat(**fields), chat(**fields))
+    assert (model.n_calls, way(second.record)) == (2, "bypass")
+
+
+def test_a_refresh_replaces_what_is_kept() -> None:
+    model = FakeModel("small", "Lima", "Lima, Peru", "other")
+    results = asked(cached(model), chat(), chat(cache="refresh"), chat())
+    assert [result.answer.content for result in results] == ["Lima", "Lima, Peru", "Lima, Peru"]
+
+
+@pytest.mark.parametrize("said", ["", "I'm sorry, but I can't help with that.", ProviderUnavailable("down")])
+def test_no_answer_to_keep_is_not_kept(said: Any) -> None:
+    engine = cached(FakeModel("small", said, "Lima."), engine=None)
+    engine._retries = 0
+
+    async def work() -> Result:
+        with suppress(AllAttemptsFailed):
+            await engine.answer(chat())
+        return await engine.answer(chat())
+
+    assert go(work).answer.content == "Lima."
+
+
+def test_users_are_kept_apart_where_that_is_wanted() -> None:
+    model = FakeModel("small", "Lima.")
+    one, two = (chat(query=Query(text=TEXT, user=user)) for user in "ab")
+    asked(cached(model, settings=Settings(per_user=True)), one, one, two)
+    assert model.n_calls == 2
+
+
+def test_an_answer_grows_stale() -> None:
+    model = FakeModel("small", "Lima.")
+    engine = cached(model, settings=Settings(ttl_s=0.01))
+
+    async def work() -> None:
+        await engine.answer(chat())
+        await asyncio.sleep(0.03)
+        await engine.answer(chat())
+
+    go(work)
+    assert model.n_calls == 2
+
+
+def test_a_hit_is_streamed_and_a_streamed_answer_is_a_hit() -> None:
+    model = FakeModel("small", "Lima it is")
+    engine = cached(model)
+    shown = chat(options=Options(fields={"stream_options": {"include_usage": True}}))
+
+    async def work() -> None:
+        first, _, _ = await streamed(engine, chat())
+        text, record, chunks = await streamed(engine, chat())
+        assert (first, text, way(record), model.n_calls) == ("Limaitis", first, "exact", 1)
+        assert not any("usage" in json.loads(chunk.data) for chunk in chunks if chunk.data)
+        assert json.loads(chunks[0].data)["choices"][0]["delta"]["role"] == "assistant"
+        _, _, chunks = await streamed(engine, shown)
+        assert json.loads(chunks[-1].data)["usage"]["total_tokens"] == 0
+        assert (await engine.answer(chat())).answer.content == first
+
+    go(work)
+
+
+def test_chunks_say_what_the_message_says() -> None:
+    message = {"role": "assistant", "content": "x" * 5000, "reasoning_content": "hm", "refusal": None}
+    body = {"id": "c1", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    answer = Answer(content="x" * 5000, candidate="m", finish_reason="stop", body=json.dumps(body).encode())
+    kept = keepable(answer)
+    read = [json.loads(chunk.data) for chunk in chunks_of(kept, Options()) if chunk.data]
+    assert {one["id"] for one in read} == {"c1"}
+    deltas = [one["choices"][0]["delta"] for one in read]
+    assert "".join(delta.get("content", "") for delta in deltas) == "x" * 5000
+    assert deltas[0]["reasoning_content"] == "hm" and "refusal" not in deltas[0]
+    assert read[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_a_complaint_takes_the_answer_away() -> None:
+    model = FakeModel("small", "Cusco.", "Lima.")
+    engine = cached(model)
+
+    async def complain(record: Record, value: float) -> None:
+        await engine.store.drain()
+        word = Feedback(record_id=record.id, tenant=record.tenant, created_at=0.0, value=value)
+        await engine.add_feedback(word)
+
+    async def work() -> list[str]:
+        first = await engine.answer(chat())
+        hit = await engine.answer(chat())
+        await complain(hit.record, 1.0)
+        still = await engine.answer(chat())
+        await complain(still.record, 0.0)
+        after = await engine.answer(chat())
+        await complain(first.record, 0.0)  # about an answer that is gone: the new one stays
+        return [one.answer.content for one in (hit, still, after, await engine.answer(chat()))]
+
+    assert go(work) == ["Cusco.", "Cusco.", "Lima.", "Lima."]
+
+
+# --- calls that are shared
+
+
+def test_a_hundred_at_once_make_one_call() -> None:
+    model = FakeModel("small", "Lima.", stall_s=0.02, price=DEAR)
+    engine = cached(model)
+
+    async def work() -> list[Result]:
+        return list(await asyncio.gather(*(engine.answer(chat()) for _ in range(100))))
+
+    results = go(work)
+    assert model.n_calls == 1
+    assert {result.answer.content for result in results} == {"Lima."}
+    ways = [way(result.record) for result in results]
+    assert (ways.count("miss"), ways.count("shared")) == (1, 99)
+    costs = [result.record.cost_usd for result in results]
+    assert sorted(costs)[:99] == [Decimal(0)] * 99 and sum(costs) > 0
+    assert sum(len(result.record.attempts) for result in results) == 1
+    assert len({result.record.id for result in results}) == 100
+
+
+def test_a_hundred_streams_at_once_make_one_call() -> None:
+    model = FakeModel("small", "Lima it is", stall_s=0.01)
+    engine = cached(model)
+
+    async def work() -> Any:
+        return await asyncio.gather(*(streamed(engine, chat()) for _ in range(100)))
+
+    found = go(work)
+    assert model.n_calls == 1
+    assert {text for text, _, _ in found} == {"Limaitis"}
+    assert [record.cost_usd for _, record, _ in found].count(Decimal(0)) == 99
+
+
+def test_tenants_share_no_call() -> None:
+    model = FakeModel("small", "Lima.", stall_s=0.02)
+    engine = cached(model)
+
+    async def work() -> None:
+        await asyncio.gather(*(engine.answer(chat(caller=Caller(tenant=name))) for name in "aabb"))
+
+    go(work)
+    assert model.n_calls == 2
+
+
+def test_a_failure_reaches_all_and_is_not_kept() -> None:
+    model = FakeModel("small", ProviderUnavailable("down"), "Lima.")
+    engine = cached(model)
+    engine._retries = 0
+
+    async def work() -> Any:
+        failed = await asyncio.gather(*(engine.answer(chat()) for _ in range(5)), return_exceptions=True)
+        return failed, await engine.answer(chat())
+
+    failed, after = go(work)
+    assert all(isinstance(error, AllAttemptsFailed) for error in failed)
+    assert len({error.record_id for error in failed}) == 5, "each has a record of its own"
+    assert (after.answer.content, model.n_calls) == ("Lima.", 2)
+
+
+def test_the_first_may_leave_and_another_pays() -> None:
+    model = Slow("small", "Lima.", price=DEAR)
+    engine = cached(model)
+
+    async def work() -> tuple[list[Result], list[Record]]:
+        leader = asyncio.create_task(engine.answer(chat()))
+        await asyncio.sleep(0.01)
+        others = [asyncio.create_task(engine.answer(chat())) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        leader.cancel()
+        await asyncio.sleep(0.01)
+        assert leader.cancelled()
+        model.go.set()
+        results = list(await asyncio.gather(*others))
+        await engine.store.drain()
+        return results, engine.store.records()
+
+    results, records = go(work)
+    assert model.n_calls == 1
+    left = [record for record in records if record.status == CLIENT_GONE]
+    assert [record.cost_usd for record in left] == [Decimal(0)]
+    paid = [result.record for result in results if result.record.cost_usd]
+    assert len(paid) == 1 and way(paid[0]) == "miss" and len(paid[0].attempts) == 1
+    assert sum(bool(record.cost_usd) for record in records) == 1
+
+
+def test_the_last_to_leave_ends_the_call() -> None:
+    model = FakeModel("small", "one two three", stall_s=0.05)
+    engine = cached(model)
+
+    async def work() -> list[Record]:
+        tasks = [asyncio.create_task(streamed(engine, chat())) for _ in range(3)]
+        await asyncio.sleep(0.08)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.02)
+        assert (model.n_closed_early, len(stage_of(engine).flights)) == (1, 0)
+        await engine.store.drain()
+        return engine.store.records()
+
+    records = go(work)
+    assert [record.status for record in records] == [CLIENT_GONE] * 3
+    assert [record.is_estimate for record in records].count(True) == 1, "one pays for what was begun"
+
+
+def test_a_leader_that_fails_before_its_call_hands_over() -> None:
+    model = FakeModel("small", "Lima.")
+    engine = cached(model)
+    begin, n = engine._begin, 0
+
+    async def failing(request: Request) -> Any:
+        nonlocal n
+        n += 1
+        await asyncio.sleep(0.01)
+        if n == 1:
+            raise RuntimeError("boom")
+        return await begin(request)
+
+    engine._begin = failing  # type: ignore[method-assign]
+
+    async def work() -> list[Any]:
+        return list(await asyncio.gather(*(engine.answer(chat()) for _ in range(4)), return_exceptions=True))
+
+    found = go(work)
+    assert [type(one) for one in found] == [RuntimeError, Result, Result, Result]
+    assert model.n_calls == 1
+
+
+def test_a_slow_reader_holds_nobody_up() -> None:
+    model = FakeModel("small", "one two three")
+    engine = cached(model)
+
+    async def work() -> None:
+        slow = await engine.open(chat(is_stream=True))
+        text, record, _ = await streamed(engine, chat())
+        assert (text, way(record)) == ("onetwothree", "shared")
+        assert [chunk.text async for chunk in slow if chunk.text] == ["one", "two", "three"]
+        assert slow.record is not None and slow.record.cost_usd
+
+    go(work)
+
+
+def test_usage_counts_once() -> None:
+    model = FakeModel("small", "Lima.", stall_s=0.01, price=CHEAP)
+    engine = cached(model)
+
+    async def work() -> list[Record]:
+        await asyncio.gather(*(engine.answer(chat()) for _ in range(10)))
+        await engine.answer(chat())
+        await engine.store.drain()
+        return engine.store.records()
+
+    records = go(work)
+    usage = Usage(prompt_tokens=6, completion_tokens=1)
+    assert sum(record.usage.prompt_tokens or 0 for record in records) == usage.prompt_tokens
+    assert sum(record.cost_usd or 0 for record in records) == CHEAP.cost_usd(usage)

@@ -93,6 +93,15 @@ def _one(store: Store, record_id: str, tenant: str | None, *, as_json: bool) -> 
         console.print(f"  feedback {escape(_word(word))}", highlight=False)
 
 
+def _retrieval(record: Record) -> str:
+    told = record.retrieval
+    if told is None:
+        return ""
+    cited = ", ".join(one.source for one in told.citations)
+    found = f"{told.strategy}, {told.n_lookups} look-ups, {told.n_passages} passages"
+    return f"{found}, cited: {cited}" if cited else found
+
+
 def _facts(record: Record) -> list[tuple[str, str]]:
     facts = [
         ("id", record.id),
@@ -109,6 +118,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
         ("tokens", f"{count(record.usage.prompt_tokens)} in, {count(record.usage.completion_tokens)} out"),
         ("confidence", _confidence(record)),
+        ("retrieval", _retrieval(record)),
         ("status", str(record.status)),
         ("error", record.error or ""),
         ("query", record.query or ""),

@@ -89,7 +89,7 @@ class StatedConfidence:
         import peft
 
         with seeded(seed):
-            lm, tokenizer = _pretrained(model, max_length)
+            lm, tokenizer = pretrained_causal(model, max_length)
             total = lm.config.num_hidden_layers
             layers = None if n_layers is None else list(range(max(0, total - n_layers), total))
             config = peft.LoraConfig(
@@ -147,7 +147,14 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to a tokenizer
 
 
-def _pretrained(name: str, max_length: int) -> tuple[Any, Pieces | HashedWords]:
+def pretrained_causal(name: str, max_length: int) -> tuple[Any, Pieces | HashedWords]:
+    """A causal language model of this machine in single precision, and its tokenizer.
+
+    Raises
+    ------
+    ConfigError
+        If there is none in that directory, or it cannot be used.
+    """
     import torch
     from transformers import AutoModelForCausalLM, LlamaForCausalLM
 

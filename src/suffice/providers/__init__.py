@@ -18,6 +18,7 @@ _registry = Registry(
         "anthropic": "suffice.providers.anthropic:AnthropicModel",
         "gemini": "suffice.providers.gemini:GeminiModel",
         "local": "suffice.providers.local:LocalModel",
+        "student": "suffice.providers.student:StudentModel",
         "recorded": "suffice.providers.recorded:RecordedModel",
     },
 )

@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -49,32 +49,49 @@ class LlamaServer:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"llama-{settings.path.stem}")
         self._server: Any = None
         self._threads: frozenset[int] = frozenset()
+        self._adapters: list[Path] = []
+        self._n_loaded = 0
 
-    def submit(self, body: Mapping[str, Any], sink: Callable[[Delta], bool]) -> Future[float]:
-        """Queue one streamed chat completion; loads the model first where that has not happened.
+    def add_adapter(self, path: Path) -> None:
+        """Let calls name this adapter; a model that is loaded already is loaded again before the next one."""
+        if path not in self._adapters:
+            self._adapters.append(path)
+
+    def submit(
+        self, body: Mapping[str, Any], sink: Callable[[Delta], bool], adapter: Path | None = None
+    ) -> Future[float]:
+        """Queue one streamed completion; loads the model first where that has not happened.
 
         Parameters
         ----------
-        body : an OpenAI-shaped request
-        sink : called in the worker thread with every piece; True ends the call
+        body : an OpenAI-shaped request: of a chat, or with a `prompt` that goes to the model as it is
+        sink : called in the worker thread with every piece, in the shape of a chat's; True ends the call
+        adapter : a LoRA adapter in GGUF that answers, one that was added; None: the model alone
 
         Returns
         -------
         The CPU seconds that the call used, once it has ended. Fails with ValueError or RuntimeError
         where llama.cpp refuses the request, with ProviderUnavailable where the file cannot be loaded.
         """
-        return self._worker.submit(self._run, dict(body), sink)
+        return self._worker.submit(self._run, dict(body), sink, adapter)
 
     @property
     def side_port(self) -> str | None:
         """Where llama.cpp's own HTTP listener sits; None before the first call."""
         return None if self._server is None else str(self._server.listening_address)
 
-    def _run(self, body: dict[str, Any], sink: Callable[[Delta], bool]) -> float:
-        if self._server is None:
+    def _run(self, body: dict[str, Any], sink: Callable[[Delta], bool], adapter: Path | None) -> float:
+        if self._server is None or self._n_loaded < len(self._adapters):
+            self._server = None  # its memory first
             self._load()
         before = self._cpu_s()
-        self._server.handle_chat_completions({**body, "stream": True}, sink)
+        body["stream"] = True
+        if adapter is not None:
+            body["lora"] = [{"id": self._adapters.index(adapter), "scale": 1.0}]
+        if "prompt" in body:
+            self._server.handle_completions(body, Said(sink))
+        else:
+            self._server.handle_chat_completions(body, sink)
         return self._cpu_s() - before
 
     def _load(self) -> None:
@@ -84,16 +101,21 @@ class LlamaServer:
                 f"no model file at {path}: run `suffice pull {path.stem}`, or set `path` to a GGUF file",
                 is_retryable=False,
             )
+        adapters = tuple(self._adapters)
+        for adapter in adapters:
+            if not adapter.is_file():
+                raise ProviderUnavailable(f"no adapter at {adapter}", is_retryable=False)
         with _LOADING:
             others = _native_threads()
             try:
-                self._server = _open(self.settings)
+                self._server = _open(self.settings, adapters)
             except (RuntimeError, ValueError) as error:
                 raise ProviderUnavailable(
                     f"llama.cpp cannot load {path}: {error}; wanted a GGUF file", is_retryable=False
                 ) from error
             python = {thread.native_id for thread in threading.enumerate()}
             self._threads = _native_threads() - others - python
+            self._n_loaded = len(adapters)
 
     def _cpu_s(self) -> float:
         """CPU seconds so far of the threads which llama.cpp started when this file was loaded.
@@ -110,7 +132,38 @@ class LlamaServer:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 
-def _open(settings: LlamaSettings) -> Any:
+class Said:
+    """Pieces of a plain completion, handed on in the shape of a chat's.
+
+    An answer to a prompt that ends in "Answer:" begins with a blank, which nobody wants.
+    """
+
+    def __init__(self, sink: Callable[[Delta], bool]) -> None:
+        self._sink, self._has_begun = sink, False
+
+    def __call__(self, delta: Delta) -> bool:
+        if "choices" not in delta:
+            return self._sink(delta)
+        delta = {**delta, "object": "chat.completion.chunk"}
+        choices = [self._turned(choice) for choice in delta["choices"]]
+        if delta.get("usage") is None or not any(choice["finish_reason"] for choice in choices):
+            return self._sink({**delta, "choices": choices})
+        rest = {name: value for name, value in delta.items() if name != "usage"}
+        is_over = self._sink({**rest, "choices": choices})  # a chat's usage comes by itself
+        return self._sink({**delta, "choices": []}) or is_over
+
+    def _turned(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        text = choice.get("text") or ""
+        logprobs = choice.get("logprobs")
+        if not self._has_begun:
+            text = text.lstrip()
+            self._has_begun = bool(text)
+        rest = {name: value for name, value in choice.items() if name not in ("text", "logprobs")}
+        found = {**rest, "delta": {"content": text}, "finish_reason": choice.get("finish_reason")}
+        return found if logprobs is None else {**found, "logprobs": logprobs}
+
+
+def _open(settings: LlamaSettings, adapters: Sequence[Path] = ()) -> Any:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -128,6 +181,8 @@ def _open(settings: LlamaSettings) -> Any:
     params.api_keys = [secrets.token_urlsafe(32)]
     params.endpoint_slots = False
     params.ui = False
+    # a scale of 0: only calls that name an adapter have it
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in adapters]
     return xllamacpp.Server(params)
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import CancelledError
 from concurrent.futures import Future as ThreadFuture
+from pathlib import Path
 from typing import Any
 
 from suffice.errors import ProviderUnavailable
@@ -16,19 +17,26 @@ from suffice.providers.llama import Delta, LlamaServer
 class Call:
     """Made and read in one event loop."""
 
-    def __init__(self, server: LlamaServer, body: Mapping[str, Any], timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        server: LlamaServer,
+        body: Mapping[str, Any],
+        timeout_s: float | None,
+        adapter: Path | None = None,
+    ) -> None:
         """
         Parameters
         ----------
         server : does the work in its own thread
         body : an OpenAI-shaped request with `stream_options.include_usage`
         timeout_s : until the end, waiting in the queue included; None sets no limit
+        adapter : that answers, one that was added to the server
         """
         self._loop = asyncio.get_running_loop()
         self._deadline = None if timeout_s is None else self._loop.time() + timeout_s
         self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
         self._is_cancelled = False
-        self._future: ThreadFuture[float] = server.submit(body, self._receive)
+        self._future: ThreadFuture[float] = server.submit(body, self._receive, adapter)
         self._future.add_done_callback(lambda _: self._put(None))
 
     def cancel(self) -> None:

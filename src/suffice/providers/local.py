@@ -26,6 +26,7 @@ from suffice.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
+from suffice.providers.adapter_student import AdapterStudent
 from suffice.providers.base import ProviderSettings, check_options
 from suffice.providers.llama import Delta, LlamaServer, LlamaSettings, shared_server
 from suffice.providers.llama_call import Call
@@ -57,7 +58,7 @@ PASSED: Final = frozenset(
 )
 """Request fields that llama.cpp is given. Others are left out: some of its own change the server."""
 
-_OURS: Final = frozenset({"path", "threads", "context", "system", "max_tokens"})
+_OURS: Final = frozenset({"path", "threads", "context", "system", "max_tokens", "adapter"})
 _CAN: Final = frozenset({"tools", "json", "logprobs", "streaming"})
 """Not images: those go to another candidate."""
 
@@ -73,6 +74,7 @@ class LocalModel:
         system: str | None = None,
         max_tokens: int = 512,
         timeout_s: float | None = None,
+        student: AdapterStudent | None = None,
     ) -> None:
         """
         Parameters
@@ -82,19 +84,24 @@ class LocalModel:
         system : put before the client's messages, such as "Think step by step."
         max_tokens : where the request sets no limit, at least 1
         timeout_s : for the whole call, waiting in the queue included
+        student : an adapter of this model that answers in its place
         """
         self.candidate = candidate
         self.server = server
         self._system = system
         self._max_tokens = max_tokens
         self._timeout_s = timeout_s
+        self._student = student
+        if student is not None:
+            server.add_adapter(student.path)
 
     @classmethod
     def from_config(cls, candidate: Candidate, settings: ProviderSettings, http: object = None) -> Self:
         """Loads nothing yet: the first call does.
 
         `settings.extra` may hold `path` (default: the file that `suffice pull MODEL` keeps), `threads`,
-        `context`, `system` and `max_tokens`.
+        `context`, `system`, `max_tokens` and `adapter`: the folder of a student that `suffice distill train`
+        made of this base, or an adapter's GGUF file. Candidates of one base share its memory.
 
         Raises
         ------
@@ -126,7 +133,17 @@ class LocalModel:
             candidate = msgspec.structs.replace(candidate, capabilities=_CAN)
         limit = _whole(extra, "max_tokens", candidate.max_output_tokens or 512, 1, candidate.name)
         timeout_s = settings.timeout_s
-        return cls(candidate, shared_server(llama), system=system, max_tokens=limit, timeout_s=timeout_s)
+        student = (
+            None if extra.get("adapter") is None else AdapterStudent.open(extra["adapter"], candidate.name)
+        )
+        return cls(
+            candidate,
+            shared_server(llama),
+            system=system,
+            max_tokens=limit,
+            timeout_s=timeout_s,
+            student=student,
+        )
 
     async def answer(self, query: Query, options: Options) -> Answer:
         """The whole answer. Raises ProviderError, and nothing else, when the call fails."""
@@ -182,6 +199,8 @@ class LocalModel:
             raise ProviderRejected(
                 f"n = {fields['n']!r}: a local model gives one answer a call", candidate=self.candidate.name
             )
+        if self._student is not None and self._student.card is not None:
+            return self._student.body(query, options)
         limits = [self.candidate.max_output_tokens, options.max_tokens or self._max_tokens]
         system = [{"role": "system", "content": self._system}] if self._system else []
         return {
@@ -196,7 +215,8 @@ class LocalModel:
         """llama.cpp's pieces; the one with the usage comes last and carries `compute_s`."""
         name, limits = self.candidate.name, (options.timeout_s, self._timeout_s)
         timeout_s = min((limit for limit in limits if limit is not None), default=None)
-        call = Call(self.server, self._body(query, options), timeout_s)
+        adapter = None if self._student is None else self._student.path
+        call = Call(self.server, self._body(query, options), timeout_s, adapter)
         try:
             async with aclosing(call.pieces()) as pieces:
                 async for delta in pieces:

@@ -53,6 +53,9 @@ class Pieces:
         self._max_length = 0
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def decode(self, numbers: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(numbers)))
+
     def encode(self, text: str, max_length: int) -> list[int]:
         """At most `max_length` numbers, those that mark start and end included."""
         if max_length != self._max_length:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 TINY: Final = "tiny"
@@ -28,6 +29,10 @@ class HashedWords:
     def encode(self, text: str, max_length: int) -> list[int]:
         """At most `max_length` numbers, at least one."""
         return [_START, *self.bare(text)[: max_length - 1]]
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The numbers: a checksum does not say whose it is."""
+        return " ".join(map(str, numbers))
 
     def bare(self, text: str) -> list[int]:
         """Without the number that marks the start."""

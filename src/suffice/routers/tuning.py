@@ -89,7 +89,7 @@ def tune(
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
     n_steps = schedule.steps(len(rows))
-    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, n_steps))
+    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: pace_at(step, n_steps))
     kept = [*moving, *head.parameters()]
     every = max(1, math.ceil(n_steps / _LOOKS))
     best, saved, worse, losses = None, [], 0, []
@@ -131,7 +131,7 @@ def _set(modules: Sequence[Any], *, training: bool) -> None:
         module.train(training)
 
 
-def _pace(step: int, n_steps: int) -> float:
+def pace_at(step: int, n_steps: int) -> float:
     """Share of the step size: up over the first tenth, then down to nothing."""
     warm = max(1, round(_WARM_UP * n_steps))
     return min((step + 1) / warm, (n_steps - step) / max(1, n_steps - warm + 1))
@@ -144,14 +144,14 @@ def _batches(rows: Rows, lengths: Sequence[int], n_steps: int, schedule: Schedul
     while done < n_steps:
         order = rng.permutation(rows)
         if len(lengths):
-            order = _by_length(order, np.asarray(lengths), schedule.batch)
+            order = by_length(order, np.asarray(lengths), schedule.batch)
         starts = rng.permutation(np.arange(0, len(order), schedule.batch))
         for start in starts[: n_steps - done].tolist():
             yield order[start : start + schedule.batch]
         done += len(starts)
 
 
-def _by_length(order: Rows, lengths: NDArray[Any], batch: int) -> Rows:
+def by_length(order: Rows, lengths: NDArray[Any], batch: int) -> Rows:
     """Sorted by length within every window of some batches."""
     size = _WINDOW * batch
     windows = [order[start : start + size] for start in range(0, len(order), size)]

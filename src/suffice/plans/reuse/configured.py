@@ -46,13 +46,13 @@ def configured(
         return None
     url = next((one.store for one in settled.values() if one is not None and one.store is not None), None)
     log = open_cache(url)
-    scopes = _scopes(config, pipelines)
     stages: dict[str, Stage] = {}
     default = None
     for name, section in settled.items():
         own = _names(name, sections, pipelines, config.models)
         if section is None:
             continue
+        scopes = _scopes(config, pipelines, section)
         made = _stage(name, section, {one: scopes[one] for one in own}, config, embedder, log)
         stages |= dict.fromkeys(own, made)
         default = made if not name else default
@@ -91,17 +91,21 @@ def _asked_for(pipeline: str) -> str:
     return "auto" if pipeline == "auto" else f"auto:{pipeline}"
 
 
-def _scopes(config: Config, pipelines: Mapping[str, Pipeline]) -> dict[str, Scope]:
-    """Answers are kept apart by all that decides who answers and what candidates are told."""
-    found = {model.name: Scope(words=(model.name, _digest([_identity(model)]))) for model in config.models}
+def _scopes(config: Config, pipelines: Mapping[str, Pipeline], section: CacheConfig) -> dict[str, Scope]:
+    """Answers are kept apart by all that decides who answers, what candidates are told and what is kept."""
+    allowed = (section.personal, section.time_bound, section.tools, section.max_temperature)
+    found = {
+        model.name: Scope(words=(model.name, _digest((_identity(model), allowed)))) for model in config.models
+    }
     panel = [_identity(model) for model in config.models]
     for name, pipeline in pipelines.items():
-        section = config.pipelines.get(name)
-        rules = config.rules if section is None or section.rules is None else section.rules
-        plan = config.plan if section is None or section.plan is None else section.plan
+        own = config.pipelines.get(name)
+        rules = config.rules if own is None or own.rules is None else own.rules
+        plan = config.plan if own is None or own.plan is None else own.plan
         asked_for = _asked_for(name)
         versions = pipeline.versions
-        about = (panel, versions.router, versions.policy, plan, rules)
+        gate = config.gate if own is None or own.gate is None else own.gate
+        about = (panel, allowed, gate, versions.router, versions.policy, plan, rules)
         found[asked_for] = Scope(
             words=(asked_for, _digest(about)), baseline=pipeline.baseline, has_rules=bool(rules)
         )

@@ -74,9 +74,9 @@ class Rewriting:
         self._confidence, self._max_tokens, self._timeout_s = confidence, max_tokens, timeout_s
         self._asked = AskedForLogprobs(N_ALTERNATIVES if confidence.needs_alternatives else None)
 
-    async def events(self, near: Found, run: _Run) -> AsyncIterator[Event]:
+    async def events(self, near: Found, run: _Run, plan: AsyncIterator[Event]) -> AsyncIterator[Event]:
         """The rewritten answer, or after a failed attempt the events of the run's own plan with its cost."""
-        request, plan = run.request, run.events
+        request = run.request
         spent = Spent()
         async with aclosing(plan) as own:  # type: ignore[type-var]  # plans are async generators
             if _may_be_shown(near, request.query):

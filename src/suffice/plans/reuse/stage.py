@@ -98,16 +98,16 @@ class Stage:
 
     def asked(self, request: Request) -> Asked | None:
         """What the request is known by; None: it is neither looked for nor kept."""
-        query = request.query
-        if len(query.text) > LONGEST or why_not(query, request.options, self.settings.allowed) is not None:
+        query, options = request.query, request.options
+        if len(query.text) > LONGEST:
             return None
         scope = self.scopes.get(request.model)
         words = (request.model,) if scope is None else scope.words
         person = (query.user or "",) if self.settings.per_user else ()
         tags = query.tags if scope is not None and scope.has_rules else ()
-        return asked_of(
-            query, request.options, tenant=request.caller.tenant, also=(*words, *person, *sorted(tags))
-        )
+        asked = asked_of(query, options, tenant=request.caller.tenant, also=(*words, *person, *sorted(tags)))
+        is_kept = self._exact.get(asked, None, time.time()) is not None  # then it may be
+        return asked if is_kept or why_not(query, options, self.settings.allowed) is None else None
 
     def flight_key(self, asked: Asked, request: Request, *, is_budgeted: bool) -> Hashable:
         """What requests must have in common to share a call: the shape of the answer, and who pays."""
@@ -160,7 +160,7 @@ class Stage:
         run.reuse = Reuse(way="miss", of=run.id)
         events = run.events
         if near is not None and self.rewriting is not None:
-            events = self.rewriting.events(near, run)
+            events = self.rewriting.events(near, run, run.events)
         request, run_id = run.request, run.id
 
         def keep(answer: Answer) -> None:

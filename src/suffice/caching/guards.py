@@ -29,8 +29,8 @@ def names(a: Reading, b: Reading) -> bool:
 
 
 def units(a: Reading, b: Reading) -> bool:
-    """Kilometres for miles, days for hours, euros for dollars."""
-    return a.units != b.units
+    """Kilometres for miles, days for hours; or the same units behind other numbers."""
+    return a.units != b.units or a.measures != b.measures
 
 
 def dates(a: Reading, b: Reading) -> bool:
@@ -46,15 +46,19 @@ def quantities(a: Reading, b: Reading) -> bool:
 def direction(a: Reading, b: Reading) -> bool:
     """The opposite: smallest for largest, sell for buy, before for after."""
     opposites = lexicon().opposites
-    return any(not opposites.get(word, _NONE).isdisjoint(b.words) for word in a.words - b.words) or any(
-        not opposites.get(word, _NONE).isdisjoint(a.words) for word in b.words - a.words
-    )
+    only_b = b.words - a.words
+    return any(not opposites.get(word, _NONE).isdisjoint(only_b) for word in a.words - b.words)
 
 
 def question(a: Reading, b: Reading) -> bool:
-    """When for where, why for how, how many for who; "should" for "can"."""
+    """When for where, why for anything else, how for how many; "should" for "can" in a yes-or-no question.
+
+    What is measured (how many, how much, how long) is told apart by the words that are measured.
+    """
     one, other = a.questions - b.questions, b.questions - a.questions
-    if one and other:
+    if "why" in one | other or (a.asked and a.asked in one) or (b.asked and b.asked in other):
+        return True
+    if one and other and not one | other <= _MEASURES:
         return True
     asks_whether = "whether" in a.questions and "whether" in b.questions
     return asks_whether and a.modals != b.modals
@@ -67,11 +71,16 @@ def tense(a: Reading, b: Reading) -> bool:
 
 def roles(a: Reading, b: Reading) -> bool:
     """The same words with two of them in each other's place: from Rome to Oslo, from Oslo to Rome."""
+    if len(a.numbers) > 1 and a.order != b.order and not _ONE_WAY.isdisjoint(a.words & b.words):
+        return True  # 5 minus 3 and 3 minus 5, subtract 3 from 5: who can tell by the words
     shared = [word for word in a.befores if word in b.befores]
     moved = {(a.befores[word], b.befores[word]) for word in shared if a.befores[word] != b.befores[word]}
-    return any((after, before) in moved for before, after in moved)
+    return any((after, before) in moved or {before, after} == _WAYS for before, after in moved)
 
 
+_MEASURES: Final = frozenset(("howmany", "howmuch", "howlong"))
+_WAYS: Final = frozenset(("from", "to"))
+_ONE_WAY: Final = frozenset(("remove", "split"))
 _NONE: Final[frozenset[str]] = frozenset()
 
 GUARDS: Final[dict[str, Callable[[Reading, Reading], bool]]] = {

@@ -1,8 +1,8 @@
 """Would the answer to one text serve another? A calibrated probability, and the cut that keeps a promise.
 
-A logistic model on how much of the words is shared, what is left over on either side, how the order agrees and
-how near the vectors are; the guards stand beside it as vetoes, and as one feature for what is near enough to
-be rewritten. It ships trained on pairs that the project wrote (`benchmarks/caching/`); `Judgement.fit` learns
+A logistic model on how much of the words is shared, what is left over on either side, how the order
+agrees and how near the vectors are; the guards stand beside it as vetoes, and as one feature. It ships
+trained on pairs that the project wrote (`benchmarks/caching/`); `Judgement.fit` learns
 from others.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import itertools
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.caching.guards import raised
+from suffice.caching.lexicon import lexicon
 from suffice.caching.reading import Reading, read
 from suffice.calibration import Platt
 from suffice.calibration.checks import sigmoid
@@ -30,16 +32,25 @@ FEATURES: Final = (
     "cosine",
     "overlap",
     "all_shared",
-    "left_over",
-    "left_over_least",
+    "light_left_over",
+    "one_sided",
+    "one_sided_words",
+    "exchanged",
+    "exchanged_words",
+    "exchanged_unknown",
+    "exchanged_known",
     "unknown_left_over",
+    "poles_left_over",
     "alike_left_over",
     "order",
     "n_shared",
-    "question_open",
     "length",
     "guards",
 )
+"""Left over are the words of one text that the other lacks; one-sided: only one has such words beside light
+ones; exchanged: both have. Unknown are words that the lexicon does not hold, poles those with an opposite."""
+_FIRST: Final = 0.15
+"""Of the pairs that no guard forbids: the share that the strictest threshold tried would serve."""
 _PRIOR: Final = 2.0
 """Rows' worth of belief, per coefficient, that a feature says nothing; so that the fit is always finite."""
 
@@ -97,7 +108,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         DataError
             If there are no pairs of either kind.
         """
-        x, same, vetoed = _rows(pairs)
+        x, same, _ = _rows(pairs)
         if not same.any() or same.all():
             raise DataError("pairs that are the same and pairs that are not are both needed")
         prior = _PRIOR * np.eye(x.shape[1]) * np.abs(x).max(axis=0).clip(1e-9)
@@ -113,8 +124,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         """The same weights with probabilities and a threshold from these pairs.
 
         The threshold falls from the surest pair on for as long as, with confidence 95 %, at most
-        1 - precision of what would be served is wrong (fixed sequence testing over the distinct
-        probabilities at which at least the fewest pairs are served that could prove it).
+        1 - precision of what would be served is wrong: fixed sequence testing, as for the guarantees.
 
         Raises
         ------
@@ -139,22 +149,30 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 def features(a: Reading, b: Reading, cosine: float, n_vetoes: int) -> tuple[float, ...]:
     """One number for each of `FEATURES`; equal for (b, a)."""
     shared = a.words & b.words
-    only_a, only_b = a.words - b.words, b.words - a.words
     n_all = len(a.words | b.words)
-    sizes = sorted((len(only_a), len(only_b)))
-    strange = max(len(only_a & a.unknown), len(only_b & b.unknown))
+    known = lexicon()
+    only_a, only_b = a.words - b.words, b.words - a.words
+    heavy_a, heavy_b = only_a - known.light, only_b - known.light
+    fewer, more = sorted((len(heavy_a), len(heavy_b)))
+    strange_a, strange_b = len(heavy_a & a.unknown), len(heavy_b & b.unknown)
+    n_light = len(only_a) + len(only_b) - fewer - more
     return (
         1.0,
         cosine,
         len(shared) / n_all if n_all else 0.0,
-        float(sizes[1] == 0 and n_all > 0),
-        min(sizes[1], 6) / 6,
-        min(sizes[0], 6) / 6,
-        min(strange, 4) / 4,
-        _alike(only_a, only_b),
+        float(more == 0 and n_light == 0),
+        min(n_light, 4) / 4,
+        float(fewer == 0 and more > 0),
+        min(more, 4) / 4 if fewer == 0 else 0.0,
+        float(fewer > 0),
+        min(fewer, 4) / 4,
+        min(strange_a, strange_b, 3) / 3,
+        min(len(heavy_a) - strange_a, len(heavy_b) - strange_b, 3) / 3,
+        min(max(strange_a, strange_b), 4) / 4,
+        min(sum(word in known.opposites for word in heavy_a | heavy_b), 3) / 3,
+        _alike(heavy_a, heavy_b),
         _order(a, b),
         min(len(shared), 6) / 6,
-        float(bool(a.questions) != bool(b.questions)),
         abs(len(a.order) - len(b.order)) / max(len(a.order), len(b.order), 1),
         min(n_vetoes, 3) / 3,
     )
@@ -176,12 +194,13 @@ def _dice(a: str, b: str) -> float:
 
 
 def _order(a: Reading, b: Reading) -> float:
-    """Share of neighbours among the shared words of a that follow each other in b as well, in [0, 1]."""
-    place = {word: i for i, word in enumerate(b.order)}
-    places = [place[word] for word in a.order if word in place]
+    """Share of pairs of shared words in the same order, in [0, 1]; of the first dozen such words."""
+    place = {word: i for i, word in enumerate(dict.fromkeys(b.order))}
+    places = [place[word] for word in dict.fromkeys(a.order) if word in place][:12]
     if len(places) < 2:
         return 1.0
-    return sum(x < y for x, y in zip(places, places[1:], strict=False)) / (len(places) - 1)
+    kept = sum(x < y for x, y in itertools.combinations(places, 2))
+    return kept / (len(places) * (len(places) - 1) / 2)
 
 
 def _rows(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -197,18 +216,17 @@ def _rows(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
 
 
 def _lowest(probability: NDArray[np.float64], same: NDArray[np.bool_], most_wrong: float) -> float | None:
-    """The lowest cut down to which every cut keeps the promise, from the first that can."""
+    """The lowest cut down to which every cut keeps the promise, from the one that serves `_FIRST` of the pairs."""
     order = np.argsort(-probability, kind="stable")
     wrong = np.cumsum(~same[order])
     found = None
-    for i, at in enumerate(order):
-        n = i + 1
-        if i + 1 < len(order) and probability[order[i + 1]] == probability[at]:
+    for i in range(max(int(_FIRST * len(order)) - 1, 0), len(order)):
+        at = float(probability[order[i]])
+        if i + 1 < len(order) and probability[order[i + 1]] == at:
             continue
-        if clopper_pearson(int(wrong[i]), n, 0.05) <= most_wrong:
-            found = float(probability[at])
-        elif found is not None or wrong[i] > 0:
+        if clopper_pearson(int(wrong[i]), i + 1, 0.05) > most_wrong:
             break
+        found = at
     return found
 
 

@@ -46,6 +46,8 @@ class _File(msgspec.Struct, frozen=True):
     fillers: str
     groups: dict[str, str]
     opposites: list[str]
+    light: str
+    """Words that add little: what is said twice, or goes without saying."""
     units: dict[str, str]
     dates: dict[str, str]
     quantities: dict[str, str]
@@ -76,6 +78,7 @@ class Lexicon:
         self._put("negation", dict.fromkeys(file.negations.split(), ""))
         self._put("number", {word: str(value) for word, value in file.numbers.items()})
         self._put("question", dict(QUESTIONS))
+        self.light = frozenset(self.sort(word).value for word in file.light.split())
         self.opposites: dict[str, frozenset[str]] = {}
         for pair in file.opposites:
             one, other = pair.split()
@@ -132,8 +135,8 @@ def _stems(word: str) -> list[str]:
     """The word, and what it may come from, as far as the lexicon may hold it."""
     found = [word, _british(word)]
     for ending, instead in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            stem = word[: -len(ending)] + instead
+        stem = word[: -len(ending)] + instead
+        if word.endswith(ending) and len(stem) >= 3 and not word.endswith("ss"):
             found.append(stem)
             if not instead and len(stem) > 3 and stem[-1] == stem[-2]:
                 found.append(stem[:-1])  # stopping, stop

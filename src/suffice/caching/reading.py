@@ -21,20 +21,25 @@ MAX_CHARACTERS: Final = 2_000
 
 _PUNCTUATION: Final = r"\s!-,./:-@\[-`{-~“”‘’«»„…、。，？！：；（）「」『』《》¿¡·।؟،؛–—"
 _TOKEN: Final = re.compile(
-    rf"(?<![\w)])-(?=\d)|\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?|[$€£¥%°+*/=<>^]|°[CF]\b|(?:(?!\d)[^{_PUNCTUATION}])+",
+    rf"(?<![\w)])-(?=\d)|\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?|[$€£¥%°+*/=<>^×÷]|°[CF]\b|(?:(?!\d)[^{_PUNCTUATION}])+",
     re.IGNORECASE,
 )
 _SPACELESS: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 )
 _SENTENCE_END: Final = frozenset('.?!:;\n。？！¿¡•-"“(')
-_BY_SYMBOL: Final = frozenset("+*/=<>^")
+_ROLES: Final = {
+    **dict.fromkeys(("to", "into", "for", "towards", "onto", "arrive"), "to"),
+    **dict.fromkeys(("from", "leave", "leaving", "depart"), "from"),
+}
+"""Small words, and verbs, that say the same of what follows."""
 _AUXILIARY: Final = frozenset(
     (
         *("is", "are", "was", "were", "am", "do", "does", "did", "can", "could", "will", "would", "should"),
         *("shall", "may", "might", "must", "has", "have", "had", "if", "whether"),
     )
 )
+_ASKED: Final = frozenset(("who", "when", "where"))
 _PAST: Final = frozenset(("was", "were", "did", "had"))
 _MODAL: Final = {"should": "should", "ought": "should", "must": "must"}
 _SECONDS: Final = frozenset(("a", "per", "every", "each"))
@@ -62,11 +67,15 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     quantities: frozenset[str]
     questions: frozenset[str]
     """Of who, when, where, why, how, howmany, ..., whether; what and which tell nothing and are left out."""
+    asked: str
+    """Who, when or where, if the text begins with it (elsewhere "when" may be no question); else empty."""
     modals: frozenset[str]
     tense: str
     """"future", "past" or ""."""
+    measures: frozenset[tuple[str, str]]
+    """Numbers with the unit that follows."""
     befores: dict[str, str]
-    """Word or number, where it stands once: what stands before it."""
+    """Word, number or unit, where it stands once: what stands before it."""
     order: tuple[str, ...]
     """Words and numbers as they come."""
 
@@ -134,6 +143,7 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
     names: set[str] = set()
     by_kind: dict[str, set[str]] = {"unit": set(), "date": set(), "quantity": set(), "question": set()}
     numbers: list[str] = []
+    measures: set[tuple[str, str]] = set()
     order: list[tuple[str, str]] = []
     negations, before, i = 0, "", 0
     while i < len(tokens):
@@ -160,8 +170,10 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
             by_kind[kind].add(value)
             if kind != "question":
                 order.append((value, before))
+            if kind == "unit" and numbers and before == numbers[-1]:
+                measures.add((before, value))
         if token.lower not in _NO_CONTEXT:
-            before = value or token.lower
+            before = _ROLES.get(value or token.lower, value or token.lower)
     if tokens and tokens[0].lower in _AUXILIARY:
         by_kind["question"].add("whether")
     lowers = {token.lower for token in tokens}
@@ -176,8 +188,10 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
         dates=frozenset(by_kind["date"]),
         quantities=frozenset(by_kind["quantity"]),
         questions=frozenset(by_kind["question"]),
+        asked=next((token.lower for token in tokens[:2] if token.lower in _ASKED), ""),
         modals=frozenset(_MODAL[word] for word in lowers if word in _MODAL),
         tense=tense,
+        measures=frozenset(measures),
         befores=_contexts(order),
         order=tuple(word for word, _ in order),
     )
@@ -196,8 +210,6 @@ def _number(tokens: list[_Token], i: int, known: Lexicon) -> tuple[str, int]:
     start, sign, lower = i, "", tokens[i].lower
     if lower == "-" and i + 1 < len(tokens) and tokens[i + 1].lower[0].isdecimal():
         i, sign, lower = i + 1, "-", tokens[i + 1].lower
-    if lower in _BY_SYMBOL:
-        return lower, 1
     if lower[0].isdecimal():
         value, i = _digits(lower), i + 1
         if value is None:

@@ -338,6 +338,15 @@ def test_flare_looks_up_the_unsure_sentence_without_its_least_likely_words() -> 
     assert len(model.asked) == 2 and retrieval_of(done).n_lookups == 1
 
 
+def test_flare_never_masks_what_the_question_names() -> None:
+    token = lambda text, chance: TokenLogprob(text, _ln(chance))  # noqa: E731  read like a table
+    pieces = [("Vel", 0.1), ("mora", 0.9), (" is", 0.9), (" by", 0.9), (" Bo", 0.9), ("b", 0.1), (".", 0.9)]
+    unsure = Flare().trigger([token(*one) for one in pieces], "What of Velmora?")
+    assert unsure is not None and (unsure.n_kept, unsure.query) == (0, "What of Velmora?"), "one word is left"
+    unsure = Flare().trigger([token(*one) for one in pieces], "Is Velmora by Bob?")
+    assert unsure is not None and unsure.query == "Velmora is by Bob."
+
+
 def test_flare_that_is_sure_asks_once() -> None:
     shelf, model = Shelf(), Drafter("small", "It is so. It is.")
     done = do(Flare().use(shelf), [model])

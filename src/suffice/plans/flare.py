@@ -4,8 +4,8 @@ References
 ----------
 Jiang et al. (2023), Active Retrieval Augmented Generation (FLARE), arXiv 2305.06983, section 3.2: a token of
 the next sentence below a probability of 0.8 triggers, tokens below 0.4 are masked from the query. Departures:
-marks of punctuation do not trigger; a query of which masking leaves less than two words is the question's;
-what a look-up led to is not looked up again.
+marks of punctuation do not trigger; whole words are masked, those of the question never; a query of which
+that leaves less than two words is the question's; what a look-up led to is not looked up again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suffice.plans.drafting import DraftingPlan, Unsure, probability
-from suffice.plans.sentences import content_words, joined, sentences
+from suffice.plans.sentences import by_word, content_words, joined, sentences
+from suffice.retrieval.words import words
 from suffice.types import TokenLogprob
 
 
@@ -37,7 +38,7 @@ class Flare(DraftingPlan):
         ----------
         corpus, retriever, k, max_lookups, max_tokens : as of `RetrievalPlan`
         threshold : a token less probable makes its sentence unsure
-        mask_below : tokens less probable are not looked for
+        mask_below : words with a token less probable are not looked for
 
         Raises
         ------
@@ -55,7 +56,16 @@ class Flare(DraftingPlan):
         for sentence in sentences(tokens):
             spoken = [probability(one) for one in sentence if any(map(str.isalnum, one.token))]
             if spoken and min(spoken) < self.threshold:
-                query = joined([one for one in sentence if probability(one) >= self.mask_below])
-                return Unsure(n_before, query.strip() if len(content_words(query)) > 1 else question)
+                query = self._masked(sentence, question)
+                return Unsure(n_before, query if len(content_words(query)) > 1 else question)
             n_before += len(sentence)
         return None
+
+    def _masked(self, sentence: Sequence[TokenLogprob], question: str) -> str:
+        """Its words whose tokens are all likely enough, or that stand in the question."""
+        known, kept = set(words(question)), []
+        for word in by_word(sentence):
+            text = joined(word).strip()
+            if min(map(probability, word)) >= self.mask_below or set(words(text)) <= known:
+                kept.append(text)
+        return " ".join(kept)

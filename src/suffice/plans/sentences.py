@@ -51,6 +51,16 @@ def sentences(tokens: Sequence[TokenLogprob]) -> list[list[TokenLogprob]]:
     return found
 
 
+def by_word(tokens: Sequence[TokenLogprob]) -> list[list[TokenLogprob]]:
+    """The tokens of every word: a blank begins the next one."""
+    found: list[list[TokenLogprob]] = []
+    for token in tokens:
+        if not found or token.token[:1].isspace() or joined(found[-1])[-1:].isspace():
+            found.append([])
+        found[-1].append(token)
+    return found
+
+
 def joined(tokens: Sequence[TokenLogprob]) -> str:
     return "".join(token.token for token in tokens)
 

@@ -29,10 +29,11 @@ from suffice.errors import DataError
 
 FEATURES: Final = (
     "constant",
-    "cosine",
+    "cosine_all_shared",
+    "cosine_one_sided",
+    "cosine_exchanged",
     "overlap",
     "all_shared",
-    "light_left_over",
     "one_sided",
     "one_sided_words",
     "exchanged",
@@ -47,8 +48,9 @@ FEATURES: Final = (
     "length",
     "guards",
 )
-"""Left over are the words of one text that the other lacks; one-sided: only one has such words beside light
-ones; exchanged: both have. Unknown are words that the lexicon does not hold, poles those with an opposite."""
+"""Left over are the words of one text that the other lacks, light ones aside; one-sided: only one has such,
+exchanged: both have. A cosine says another thing in each of these cases: one word more hardly moves a vector.
+Unknown are words that the lexicon does not hold, poles those with an opposite."""
 _FIRST: Final = 0.15
 """Of the pairs that no guard forbids: the share that the strictest threshold tried would serve."""
 _PRIOR: Final = 2.0
@@ -155,13 +157,13 @@ def features(a: Reading, b: Reading, cosine: float, n_vetoes: int) -> tuple[floa
     heavy_a, heavy_b = only_a - known.light, only_b - known.light
     fewer, more = sorted((len(heavy_a), len(heavy_b)))
     strange_a, strange_b = len(heavy_a & a.unknown), len(heavy_b & b.unknown)
-    n_light = len(only_a) + len(only_b) - fewer - more
     return (
         1.0,
-        cosine,
+        cosine if more == 0 else 0.0,
+        cosine if fewer == 0 < more else 0.0,
+        cosine if fewer > 0 else 0.0,
         len(shared) / n_all if n_all else 0.0,
-        float(more == 0 and n_light == 0),
-        min(n_light, 4) / 4,
+        float(more == 0 and n_all > 0),
         float(fewer == 0 and more > 0),
         min(more, 4) / 4 if fewer == 0 else 0.0,
         float(fewer > 0),
@@ -216,7 +218,7 @@ def _rows(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
 
 
 def _lowest(probability: NDArray[np.float64], same: NDArray[np.bool_], most_wrong: float) -> float | None:
-    """The lowest cut down to which every cut keeps the promise, from the one that serves `_FIRST` of the pairs."""
+    """The lowest cut down to which every cut keeps the promise, beginning where `_FIRST` is served."""
     order = np.argsort(-probability, kind="stable")
     wrong = np.cumsum(~same[order])
     found = None

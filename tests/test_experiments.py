@@ -213,15 +213,21 @@ def test_users_keep_their_arm_and_records_say_which() -> None:
     asyncio.run(main())
 
 
-def test_a_planted_regression_is_rolled_back_live_and_stays_so_after_a_restart(tmp_path: Path) -> None:
+def test_a_planted_regression_is_rolled_back_live_and_stays_so_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = str(tmp_path / "s.db")
 
     async def main() -> list[str | None]:
-        panel = Panel(path)
+        panel, metrics = Panel(path), Metrics()
+        metrics.watch(panel.engine)
         if not panel.books.all():
             panel.books.start(_ab(), 0.0)
         answered = await panel.serve(300, (0.95, 0.4))
         standing = panel.books.all()[0]
+        shown = metrics.text({})
+        assert 'suffice_experiment_share{experiment="fresh-1"} 0' in shown
+        assert 'suffice_experiment_status{experiment="fresh-1",status="rolled back"} 1' in shown
         await panel.engine.close()
         assert standing.progress.status == "rolled back", standing.progress
         assert standing.progress.quality.n[0] + standing.progress.quality.n[1] >= 60
@@ -229,6 +235,9 @@ def test_a_planted_regression_is_rolled_back_live_and_stays_so_after_a_restart(t
 
     answered = asyncio.run(main())
     assert "new" in answered[:100] and answered[-1] == "old"
+    told = [one for one in caplog.records if "rolled back" in one.getMessage()]
+    assert len(told) == 1 and told[0].levelname == "WARNING"
+    assert "quality is worse" in told[0].getMessage() and "0 % of auto now go to" in told[0].getMessage()
     assert set(asyncio.run(main())) == {"old"}
 
 
@@ -243,7 +252,9 @@ def test_a_better_and_cheaper_one_is_promoted_live_until_it_is_stopped(tmp_path:
         await panel.engine.close()
         panel = Panel(path)
         assert set(await panel.serve(5, (1.0, 1.0))) == {"new"}
-        panel.books.stop("fresh-1", 1.0)
+        stopped = panel.books.stop("fresh-1", 1.0)
+        assert stopped.progress.status == "stopped" and "promoted" in stopped.progress.why
+        assert stopped.progress.share(stopped.experiment) == 0.0
         await panel.engine.trials.look()  # type: ignore[union-attr]
         assert set(await panel.serve(5, (1.0, 1.0))) == {"old"}
         with pytest.raises(InvalidRequest, match="choose another name"):

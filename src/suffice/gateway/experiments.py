@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 
 def experiment_families(standing: Iterable[Standing]) -> Iterator[Family]:
-    """Of those that split traffic now; all workers share what is known."""
+    """Of those that split traffic now or ended lately; all workers share what is known."""
     about: list[tuple[Labels, Standing, Findings]] = [
         ((("experiment", one.experiment.name),), one, findings(*one)) for one in standing
     ]
     if not about:
         return
     name = "suffice_experiment_share"
-    text = "Share of the control's traffic that the treatment gets; 1 once it is promoted."
+    text = "Share of the control's traffic that the treatment gets; 1 once it is promoted, 0 once it ended."
     samples = [line(name, labels, one.progress.share(one.experiment)) for labels, one, _ in about]
+    yield name, "gauge", text, samples
+    name = "suffice_experiment_status"
+    text = "1 for what it is: running, promoted, rolled back, passed, failed or stopped."
+    samples = [line(name, (*labels, ("status", one.progress.status)), 1) for labels, one, _ in about]
     yield name, "gauge", text, samples
     for name, text, rows in (
         (

@@ -27,6 +27,9 @@ LOOK_S: Final = 1.0
 """How old what is known may be before a look is taken, beside the requests."""
 LATEST_S: Final = 2.0
 """And before a request waits for it: so long a change may go unnoticed."""
+SHOWN_S: Final = 7 * 86_400.0
+"""So long an experiment that ended stays among those that are shown, that an alarm may find it."""
+_LIVE: Final = ("running", "promoted")
 _TOOLS: Final = ("tool_calls", "function_call")
 
 
@@ -67,7 +70,7 @@ class Trials:
         self._most_open = most_open
         self._by_control: dict[str, Standing] = {}
         self.standing: tuple[Standing, ...] = ()
-        """As of the last look: running or promoted."""
+        """As of the last look: running, promoted, or ended within the last week."""
         self._ignored: set[str] = set()
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
@@ -106,13 +109,13 @@ class Trials:
             share=share,
             unit=unit,
         )
-        reason = f"experiment {experiment.name}: {trial.arm} ({share:g} are treated)"
+        reason = f"experiment {experiment.name}: {trial.arm} ({100 * share:g} % are treated)"
         return Assigned(experiment, experiment.treatment if is_treated else model, reason, trial)
 
     async def look(self) -> None:
         """Take up what was recorded since, here and elsewhere, and what follows from it."""
         try:
-            self._use(await asyncio.to_thread(self._books.look, time.time()))
+            self._use(await asyncio.to_thread(self._read, time.time()))
         except (SufficeError, msgspec.MsgspecError) as error:
             _log.warning("experiments stay as they were, they cannot be read: %s", error)
         finally:
@@ -165,6 +168,16 @@ class Trials:
         except Exception as error:  # the outermost edge of this task
             _log.error("a shadow of experiment %s failed with %s", experiment.name, type(error).__name__)
 
+    def _read(self, now: float) -> list[Standing]:
+        """Those that split traffic, and those that ended lately: here, in another worker, by hand. Blocks."""
+        found = self._books.look(now)
+        names = {one.experiment.name for one in found}
+        others = [one for one in self.standing if one.experiment.name not in names]
+        is_first = self._looked_at == float("-inf")
+        if is_first or any(one.progress.status in _LIVE for one in others):
+            others = [one for one in self._books.all() if one.experiment.name not in names]
+        return [*found, *(one for one in others if (one.progress.ended_at or 0.0) > now - SHOWN_S)]
+
     def _use(self, standing: Iterable[Standing]) -> None:
         known = []
         for one in standing:
@@ -182,7 +195,7 @@ class Trials:
         for one in known:
             _tell(one.experiment, before.get(one.experiment.name), one.progress)
         self.standing = tuple(known)
-        self._by_control = {one.experiment.control: one for one in known}
+        self._by_control = {one.experiment.control: one for one in known if one.progress.status in _LIVE}
 
 
 class Shadowed(Protocol):
@@ -201,5 +214,12 @@ Asking = Callable[[Trial, str], tuple[Query, Ask, Callable[[], Awaitable[Shadowe
 
 def _tell(experiment: Experiment, before: Progress | None, now: Progress) -> None:
     if before is not None and (before.status, before.stage) != (now.status, now.stage):
-        share = now.share(experiment)
-        _log.warning("experiment %s: %s, %g are treated now. %s", experiment.name, now.status, share, now.why)
+        _log.warning(
+            "experiment %s: %s%s; %g %% of %s now go to %s",
+            experiment.name,
+            now.status,
+            f", {now.why}" if now.why else "",
+            100 * now.share(experiment),
+            experiment.control,
+            experiment.treatment,
+        )

@@ -23,6 +23,7 @@ from suffice.types import Trial
 T = TypeVar("T")
 MOST_AT_ONCE: Final = 20_000
 """Records that one look reads at most."""
+_LIVE: Final = ("running", "promoted")
 
 
 class _Slim(msgspec.Struct):
@@ -119,8 +120,9 @@ def _stop(connection: sqlite3.Connection, name: str, now: float) -> Standing:
     if not found:
         raise NotFound(f"there is no experiment {name!r}; `suffice experiment status` lists those there are")
     experiment, progress = found[0]
-    if progress.is_running:
-        progress.status, progress.why, progress.ended_at = "stopped", "by hand", now
+    if progress.status in _LIVE:
+        before = "" if progress.is_running else f", after it was promoted: {progress.why}"
+        progress.status, progress.why, progress.ended_at = "stopped", f"by hand{before}", now
     connection.execute(
         "UPDATE experiments SET is_running = 0, progress = ? WHERE name = ?", (_text(progress), name)
     )
@@ -133,7 +135,7 @@ def _look(connection: sqlite3.Connection, now: float) -> list[Standing]:
     for experiment, progress in standing:
         if progress.is_running:
             _advance(connection, experiment, progress, now)
-    return [one for one in standing if one.progress.status in ("running", "promoted")]
+    return [one for one in standing if one.progress.status in _LIVE]
 
 
 def _advance(connection: sqlite3.Connection, experiment: Experiment, progress: Progress, now: float) -> None:
@@ -156,7 +158,7 @@ def _advance(connection: sqlite3.Connection, experiment: Experiment, progress: P
     connection.execute(
         "UPDATE experiments SET progress = ?, records_seq = ?, feedback_seq = ?, is_running = ? "
         "WHERE name = ?",
-        (_text(progress), records_to, feedback_to, progress.status in ("running", "promoted"), name),
+        (_text(progress), records_to, feedback_to, progress.status in _LIVE, name),
     )
     connection.executemany(
         "INSERT OR REPLACE INTO experiment_units VALUES (?, ?, ?)",

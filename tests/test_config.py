@@ -248,3 +248,31 @@ def test_any_bytes_in_a_file(tmp_path_factory: pytest.TempPathFactory, data: byt
     file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
     file.write_bytes(data)
     assert outcome(lambda: load(file, environ={}))
+
+
+def test_included_files_stand_beside_the_rest(tmp_path: Path) -> None:
+    file, other = tmp_path / "suffice.yaml", tmp_path / "more.yaml"
+    model = "models:\n  - {name: NAME, provider: openai}\n"
+    own = (
+        model.replace("NAME", "small") + "include: [more.yaml]\npipelines: {one: {policy: {name: utility}}}\n"
+    )
+    file.write_text(own)
+    added = "pipelines: {two: {plan: {name: single}}}\nrules: [{avoid: [large]}]\n"
+    other.write_text(model.replace("NAME", "large") + added)
+    found = load(file, environ={})
+    assert [one.name for one in found.models] == ["small", "large"]
+    assert set(found.pipelines) == {"one", "two"} and found.rules[0].avoid == ("large",)
+    wrong = {
+        "model: x\n": "more.yaml:1: .*unknown key",
+        "store: sqlite:///x.db\n": "more.yaml:1: .*unknown key",
+        "pipelines: {one: {}}\n": "stands in .* too",
+        model.replace("NAME", "small"): "given twice",
+        "- 1\n": "more.yaml",
+    }
+    for text, said in wrong.items():
+        other.write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            load(file, environ={})
+    other.unlink()
+    with pytest.raises(ConfigError, match=r"suffice.yaml:3: include: cannot read"):
+        load(file, environ={})

@@ -31,6 +31,7 @@ from suffice.metrics.off_policy import (
     snips,
     switch_dr,
 )
+from suffice.metrics.paired import paired_lower_bound
 from suffice.metrics.pairwise import apgr, cpt, pgr, pgr_curve, resampled_apgr
 from suffice.metrics.ranking import auprc, auroc
 from suffice.metrics.reliability import ReliabilityCurve, reliability_curve
@@ -108,6 +109,7 @@ __all__ = [
     "mixture_radius",
     "negative_log_likelihood",
     "oracle_gap",
+    "paired_lower_bound",
     "pareto_distance",
     "percentile_interval",
     "perf_gain",

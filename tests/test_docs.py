@@ -201,7 +201,7 @@ def test_examples_run(block: Block, suffice: Commands, capsys: pytest.CaptureFix
         assert provider.asked
 
 
-@pytest.mark.parametrize("name", ["data.md", "plugins.md"])
+@pytest.mark.parametrize("name", ["data.md", "plugins.md", "distillation.md"])
 def test_a_page_runs_from_top_to_bottom(name: str) -> None:
     text = (ROOT / "docs" / name).read_text()
     parts = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

@@ -44,6 +44,7 @@ COMMANDS = (
     "cache",
     "experiment",
     "replay",
+    "distill",
 )
 """In the order of `suffice --help`; each is a module of this package with `register(app)`."""
 _MODULES = {"data": "data_sets"}

@@ -4,7 +4,7 @@ from suffice.distillation.collecting.asked import ask, read_queries
 from suffice.distillation.collecting.forgetting import expire, forget, forgotten
 from suffice.distillation.collecting.learning_curve import LearningCurve, learning_curve
 from suffice.distillation.collecting.outcomes import from_outcomes
-from suffice.distillation.collecting.recorded import from_records
+from suffice.distillation.collecting.recorded import forget_records, from_records
 from suffice.distillation.collecting.redaction import KINDS, Redactor
 from suffice.distillation.collecting.settings import Collecting
 
@@ -16,6 +16,7 @@ __all__ = [
     "ask",
     "expire",
     "forget",
+    "forget_records",
     "forgotten",
     "from_outcomes",
     "from_records",

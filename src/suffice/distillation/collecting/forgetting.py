@@ -57,6 +57,7 @@ def forget(project: Project, subject: str) -> Forgetting:
     folders = _affected(project.path("stages"), subject)
     holds = any(not folder.name.startswith(".") for folder in folders)
     journals = sorted(project.path("journals").glob("*.jsonl")) if holds else []
+    folders += [path for path in project.path("journals").glob("train-*") if holds and path.is_dir()]
     try:
         project.path(FORGOTTEN).write_text("".join(f"{one}\n" for one in sorted(known)), "utf-8")
         for path in folders:

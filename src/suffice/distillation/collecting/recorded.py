@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
 import msgspec
 
 from suffice.distillation.collecting.forgetting import subject_digest
+from suffice.distillation.collecting.settings import Collecting
+from suffice.distillation.flywheel.project import Project
 from suffice.distillation.flywheel.rows import Row, Sample
 from suffice.errors import ConfigError
-from suffice.protocols import Store
 from suffice.store import SqliteStore
 from suffice.types import Query, Record
 
@@ -18,7 +20,7 @@ DAY_S: Final = 86_400.0
 
 
 def from_records(
-    store: Store,
+    store: SqliteStore,
     models: Collection[str],
     *,
     now: float,
@@ -40,14 +42,7 @@ def from_records(
     retention_days : from the record on; older ones are left out, and every row says when it expires
     days : only of so many last days
     forgotten : digests of users (`subject_digest`) of whom nothing may be taken
-
-    Raises
-    ------
-    ConfigError
-        If the store keeps no consents.
     """
-    if not isinstance(store, SqliteStore):
-        raise ConfigError("training data comes from records in SQLite only")
     after = now - min(retention_days, days or retention_days) * DAY_S
     for record, value in store.consents().records(tenant=tenant, after=after, keyless=keyless):
         if record.candidate not in models or (
@@ -57,6 +52,34 @@ def from_records(
         row = _row(record, value, record.created_at + retention_days * DAY_S)
         if row is not None:
             yield row
+
+
+@contextmanager
+def opened_store(project: Project, url: str | None = None) -> Iterator[SqliteStore]:
+    """The records that a project reads: of a URL, or of its panel's file.
+
+    Raises
+    ------
+    ConfigError
+        If the store keeps no consents.
+    """
+    from suffice import config
+    from suffice.store import open_store
+
+    found = url or config.load(project.config_path).store
+    if found.startswith("sqlite:///") and not found.startswith(("sqlite:////", "sqlite:///:")):
+        found = f"sqlite:///{project.path(found.removeprefix('sqlite:///')).resolve()}"
+    with closing(open_store(found)) as store:
+        if not isinstance(store, SqliteStore):
+            raise ConfigError("training data comes from records in SQLite only")
+        yield store
+
+
+def forget_records(project: Project, user: str, *, tenant: str | None = None) -> int:
+    """Erase a user's words from the records that the project reads; how many records there were."""
+    settings = project.settings("collect", Collecting)
+    with opened_store(project, settings.store) as store:
+        return store.consents().forget(user, tenant=tenant)
 
 
 def _row(record: Record, feedback: float | None, expires_at: float) -> Row | None:

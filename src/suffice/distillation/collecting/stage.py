@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +13,7 @@ from suffice.distillation.collecting.asked import Asked, ask, read_queries
 from suffice.distillation.collecting.forgetting import expire, forgotten, subject_digest
 from suffice.distillation.collecting.learning_curve import LearningCurve, learning_curve
 from suffice.distillation.collecting.outcomes import from_outcomes
-from suffice.distillation.collecting.recorded import from_records
+from suffice.distillation.collecting.recorded import from_records, opened_store
 from suffice.distillation.collecting.redaction import Redactor
 from suffice.distillation.collecting.settings import Collecting
 from suffice.distillation.flywheel import panel
@@ -51,7 +50,7 @@ def collect(work: Work) -> Result:
         rows = rows[: settings.limit]
     else:
         expire(work.project, work.now)
-        rows = _recorded(work)[-(settings.limit or 0) :]
+        rows = _records_of(work.project, settings, work.now)[-(settings.limit or 0) :]
     redactor = Redactor()
     if settings.redact or (settings.redact is None and settings.source == "records"):
         rows = [redactor.row(row) for row in rows]
@@ -81,18 +80,8 @@ def _wanted(rows: Sequence[Row], work: Work) -> list[Row]:
     return [row for row in rows if row.subject is None or subject_digest(row.subject) not in gone]
 
 
-def _recorded(work: Work) -> list[Row]:
-    return _records_of(work.project, work.settings, work.now)
-
-
 def _records_of(project: Project, settings: Collecting, now: float) -> list[Row]:
-    from suffice import config
-    from suffice.store import open_store
-
-    url = settings.store or config.load(project.config_path).store
-    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
-        url = "sqlite:///" + str(project.path(url.removeprefix("sqlite:///")))
-    with closing(open_store(url)) as store:
+    with opened_store(project, settings.store) as store:
         return list(
             from_records(
                 store,

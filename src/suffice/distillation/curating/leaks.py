@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from suffice.distillation.curating.closeness import Vectors, close_matches
-from suffice.distillation.curating.minhash import near_matches
+from suffice.distillation.curating.minhash import Sketches, near_matches
 from suffice.distillation.curating.texts import bare, normalised
 from suffice.types import IntArray
 
@@ -59,6 +59,7 @@ def leak_report(
     near: float = 0.8,
     embedding: float = 0.97,
     vectors: tuple[Vectors, Vectors] | None = None,
+    sketches: tuple[Sketches, Sketches] | None = None,
     limit: float = 0.01,
 ) -> LeakReport:
     """Look for every test text in training.
@@ -70,6 +71,7 @@ def leak_report(
     near : Jaccard similarity from which a text is near
     embedding : cosine from which a text is close
     vectors : unit rows of test and of train; None: embeddings are not looked at
+    sketches : of normalised test and training texts, where they are there already
     limit : of the share of test rows that were seen
 
     Examples
@@ -83,7 +85,7 @@ def leak_report(
     matches: dict[str, IntArray] = {
         "exact": _same(test, train, normalised),
         "normalised": _same(test, train, bare),
-        "near": near_matches([normalised(one) for one in test], [normalised(one) for one in train], near),
+        "near": near_matches(*(sketches or (_sketches(test), _sketches(train))), near),
         "ngram": _contained(test, train),
     }
     if vectors is not None:
@@ -111,6 +113,10 @@ def leak_report(
         },
         found=found,
     )
+
+
+def _sketches(texts: Sequence[str]) -> Sketches:
+    return Sketches([normalised(text) for text in texts])
 
 
 def _same(test: Sequence[str], train: Sequence[str], key: Callable[[str], str]) -> IntArray:

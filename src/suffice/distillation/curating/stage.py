@@ -13,7 +13,7 @@ from suffice import embedders
 from suffice.distillation.curating.card import PartFigures, card, part_figures
 from suffice.distillation.curating.closeness import Vectors, unit
 from suffice.distillation.curating.diversity import choose
-from suffice.distillation.curating.duplicates import Dropped, clusters, without_duplicates
+from suffice.distillation.curating.duplicates import Dropped, Likeness, clusters, without_duplicates
 from suffice.distillation.curating.ifd import ModelLosses
 from suffice.distillation.curating.leaks import LeakReport, leak_report
 from suffice.distillation.curating.quality import fault, uninstructive
@@ -29,8 +29,6 @@ from suffice.distillation.flywheel.work import Manifest, Result, Stage, Work
 from suffice.errors import DataError
 
 LEAKS, DROPPED, CARD, FIGURES = "leaks.json", "dropped.jsonl", "card.md", "card.json"
-_DIMENSIONS = 128
-"""Of the default embedder: similarities are off by about 0.03."""
 _N_STEPS = 6
 
 
@@ -49,24 +47,25 @@ def curate(work: Work) -> Result:
         raise DataError("no row has a label")
     _step(work, 1)
     vectors = _embedded([text_of(row) for row in rows], settings)
+    likeness = Likeness.of(rows, vectors, settings)
     _step(work, 2)
     is_open = task.kind == "generate"
-    kept, repeated = without_duplicates(rows, vectors, settings, is_open=is_open)
-    rows, vectors = [rows[one] for one in kept], vectors[kept]
+    kept, repeated = without_duplicates(rows, likeness, settings, is_open=is_open)
+    rows, likeness = [rows[one] for one in kept], likeness.subset(kept)
     dropped += repeated
     _step(work, 3)
-    rows = _parted(rows, vectors, settings, work)
+    rows = _parted(rows, likeness, settings, work)
     _step(work, 4)
     if settings.on_leak == "drop":
-        rows, vectors, seen = _without_seen(rows, vectors, settings)
+        rows, likeness, seen = _without_seen(rows, likeness, settings)
         dropped += seen
-    rows, vectors, bad = _without_bad(rows, vectors, settings)
+    rows, likeness, bad = _without_bad(rows, likeness, settings)
     dropped += bad
     _step(work, 5)
-    chosen, spare = _chosen(rows, vectors, settings, is_open=is_open, seed=work.project.seed)
+    chosen, spare = _chosen(rows, likeness, settings, is_open=is_open, seed=work.project.seed)
     dropped += spare
-    rows, vectors = [rows[one] for one in chosen], vectors[chosen]
-    leaks = _leaks_of(rows, vectors, settings)
+    rows, likeness = [rows[one] for one in chosen], likeness.subset(chosen)
+    leaks = _leaks_of(rows, likeness, settings)
     return _written(_marked(rows, leaks), dropped, leaks, work, is_open=is_open)
 
 
@@ -90,15 +89,12 @@ def _labelled(rows: Sequence[Row], settings: Curating, task: Task) -> tuple[list
 
 
 def _embedded(texts: Sequence[str], settings: Curating) -> Vectors:
-    params = settings.embedder_params
-    if settings.embedder == "hashed" and not params:
-        params = {"dimensions": _DIMENSIONS}
-    embedder = embedders.create(settings.embedder, **params)
+    embedder = embedders.create(settings.embedder, **settings.embedder_params)
     return unit(np.asarray(embedder.embed(texts), np.float32))
 
 
-def _parted(rows: Sequence[Row], vectors: Vectors, settings: Curating, work: Work) -> list[Row]:
-    names = clusters(rows, vectors, settings)
+def _parted(rows: Sequence[Row], likeness: Likeness, settings: Curating, work: Work) -> list[Row]:
+    names = clusters(rows, likeness, settings)
     parts = assign(
         names,
         [row.part for row in rows],
@@ -113,18 +109,18 @@ def _parted(rows: Sequence[Row], vectors: Vectors, settings: Curating, work: Wor
 
 
 def _without_seen(
-    rows: Sequence[Row], vectors: Vectors, settings: Curating
-) -> tuple[list[Row], Vectors, list[Dropped]]:
+    rows: Sequence[Row], likeness: Likeness, settings: Curating
+) -> tuple[list[Row], Likeness, list[Dropped]]:
     """Training and validation rows go that a test row was seen in."""
-    report = _leaks_of(rows, vectors, settings, swapped=True)
+    report = _leaks_of(rows, likeness, settings, swapped=True)
     found = {train: test for train, (_, test) in report.found.items()}
     dropped: list[Dropped] = []
     while found:
         dropped += [Dropped(id=one, why="seen in test rows", of=test) for one, test in sorted(found.items())]
         kept = [number for number, row in enumerate(rows) if row.id not in found]
-        rows, vectors = [rows[one] for one in kept], vectors[kept]
-        found = {train: test for test, (_, train) in _leaks_of(rows, vectors, settings).found.items()}
-    return list(rows), vectors, dropped
+        rows, likeness = [rows[one] for one in kept], likeness.subset(kept)
+        found = {train: test for test, (_, train) in _leaks_of(rows, likeness, settings).found.items()}
+    return list(rows), likeness, dropped
 
 
 def _marked(rows: Sequence[Row], leaks: LeakReport) -> list[Row]:
@@ -138,7 +134,7 @@ def _marked(rows: Sequence[Row], leaks: LeakReport) -> list[Row]:
 
 
 def _leaks_of(
-    rows: Sequence[Row], vectors: Vectors, settings: Curating, *, swapped: bool = False
+    rows: Sequence[Row], likeness: Likeness, settings: Curating, *, swapped: bool = False
 ) -> LeakReport:
     """Of test rows in all others: validation rows choose the student, and may not know them either.
 
@@ -153,14 +149,15 @@ def _leaks_of(
         train_ids=[rows[one].id for one in rest],
         near=settings.near,
         embedding=settings.embedding,
-        vectors=(vectors[test], vectors[rest]) if settings.embedding < 1 else None,
+        vectors=(likeness.vectors[test], likeness.vectors[rest]) if settings.embedding < 1 else None,
+        sketches=(likeness.sketches.subset(test), likeness.sketches.subset(rest)),
         limit=settings.leak_limit,
     )
 
 
 def _without_bad(
-    rows: Sequence[Row], vectors: Vectors, settings: Curating
-) -> tuple[list[Row], Vectors, list[Dropped]]:
+    rows: Sequence[Row], likeness: Likeness, settings: Curating
+) -> tuple[list[Row], Likeness, list[Dropped]]:
     """Training rows that are fit; other parts keep all theirs, with suspicious ones marked."""
     kept: list[int] = []
     dropped: list[Dropped] = []
@@ -179,11 +176,11 @@ def _without_bad(
         gone = {one.id for one in dull}
         dropped += dull
         kept = [one for one in kept if rows[one].id not in gone]
-    return [found[one] for one in kept], vectors[kept], dropped
+    return [found[one] for one in kept], likeness.subset(kept), dropped
 
 
 def _chosen(
-    rows: Sequence[Row], vectors: Vectors, settings: Curating, *, is_open: bool, seed: int
+    rows: Sequence[Row], likeness: Likeness, settings: Curating, *, is_open: bool, seed: int
 ) -> tuple[list[int], list[Dropped]]:
     """Which rows stay, with training within its budget."""
     train = [number for number, row in enumerate(rows) if row.part == TRAIN]
@@ -191,7 +188,12 @@ def _chosen(
         return list(range(len(rows))), []
     labels = ["" if is_open else rows[one].label for one in train]
     taken = choose(
-        vectors[train], labels, settings.budget, settings.diversity, balance=settings.balance, seed=seed
+        likeness.vectors[train],
+        labels,
+        settings.budget,
+        settings.diversity,
+        balance=settings.balance,
+        seed=seed,
     )
     spare = set(train) - {train[one] for one in taken}
     return (

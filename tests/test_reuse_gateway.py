@@ -220,3 +220,20 @@ def test_tenants_never_meet(provider: Provider, tmp_path: Path) -> None:
         assert found == ("hit", "clean")
     finally:
         running.close()
+
+
+def test_a_conversation_goes_upstream_with_the_same_beginning(gateway: Running, provider: Provider) -> None:
+    """A provider's prompt cache goes by the bytes of what came before."""
+    turns: list[dict[str, Any]] = [
+        {"role": "system", "content": "Rules: \u00e4\u00f6\u00fc \u2028 {}", "name": "r"},
+        {"content": [{"type": "text", "text": "One?"}], "role": "user"},
+        {"role": "assistant", "content": "fine"},
+        {"role": "user", "content": "Two?"},
+    ]
+    sent = []
+    for n in (2, 4):
+        gateway.ask(PATH, chat("", messages=turns[:n], temperature=n / 10))
+        body = provider.upstream.requests[-1].body
+        sent.append(body[body.index(b'"messages":') :])
+    end = sent[0].rindex(b"}]", 0, sent[0].rindex(b"]") + 1) + 1
+    assert end > 100 and sent[1].startswith(sent[0][:end])

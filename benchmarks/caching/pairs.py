@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent / "pairs"
-PARTS = ("training", "calibration", "test")
+PARTS = ("training", "development", "calibration", "test")
+"""The first two train what ships."""
 
 
 class Written(NamedTuple):

@@ -1,4 +1,4 @@
-"""Trains the judgements that ship: weights on one part of the written pairs, calibration on another.
+"""Trains the judgements that ship: weights on two parts of the written pairs, calibration on a third.
 
     python benchmarks/caching/train.py [--precision 0.98] [--vectors DIR] [--write FILE]
 
@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--show", action="store_true", help="pairs of the calibration part that go wrong")
     options = parser.parse_args()
-    training, calibration = pairs("training", per_family=200), pairs("calibration", per_family=300)
+    training = [one for part in ("training", "development") for one in pairs(part, per_family=200)]
+    calibration = pairs("calibration", per_family=300)
     made: dict[str, Judgement] = {}
     for name in (*EMBEDDERS, "words"):
         with_cosines = _without if name == "words" else Vectors(name, options.vectors).pairs

@@ -56,12 +56,13 @@ def question(a: Reading, b: Reading) -> bool:
     What is measured (how many, how much, how long) is told apart by the words that are measured.
     """
     one, other = a.questions - b.questions, b.questions - a.questions
-    if "why" in one | other or (a.asked and a.asked in one) or (b.asked and b.asked in other):
+    if "why" in one | other or (a.asked in one & _PLACED) or (b.asked in other & _PLACED):
         return True
     if one and other and not one | other <= _MEASURES:
         return True
-    asks_whether = "whether" in a.questions and "whether" in b.questions
-    return asks_whether and a.modals != b.modals
+    if "whether" in (a.asked, b.asked) and a.asked != b.asked:
+        return bool(a.asked and b.asked)
+    return a.asked == "whether" and bool(a.modals and b.modals) and a.modals.isdisjoint(b.modals)
 
 
 def tense(a: Reading, b: Reading) -> bool:
@@ -80,6 +81,7 @@ def roles(a: Reading, b: Reading) -> bool:
 
 _MEASURES: Final = frozenset(("howmany", "howmuch", "howlong"))
 _WAYS: Final = frozenset(("from", "to"))
+_PLACED: Final = frozenset(("who", "when", "where"))
 _ONE_WAY: Final = frozenset(("remove", "split"))
 _NONE: Final[frozenset[str]] = frozenset()
 

@@ -1,7 +1,7 @@
 """Would the answer to one text serve another? A calibrated probability, and the cut that keeps a promise.
 
-A logistic model on how much of the words is shared, what is left over on either side, how the order
-agrees and how near the vectors are; the guards stand beside it as vetoes, and as one feature. It ships
+A logistic model on which words are left over on either side and how near the vectors are; the guards stand
+beside it as vetoes, and as one feature. It ships
 trained on pairs that the project wrote (`benchmarks/caching/`); `Judgement.fit` learns
 from others.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-import itertools
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -32,25 +31,23 @@ FEATURES: Final = (
     "cosine_all_shared",
     "cosine_one_sided",
     "cosine_exchanged",
-    "overlap",
     "all_shared",
     "one_sided",
     "one_sided_words",
     "exchanged",
-    "exchanged_words",
     "exchanged_unknown",
     "exchanged_known",
     "unknown_left_over",
     "poles_left_over",
     "alike_left_over",
-    "order",
     "n_shared",
-    "length",
     "guards",
 )
 """Left over are the words of one text that the other lacks, light ones aside; one-sided: only one has such,
 exchanged: both have. A cosine says another thing in each of these cases: one word more hardly moves a vector.
 Unknown are words that the lexicon does not hold, poles those with an opposite."""
+_SIGNS: Final = np.array([0, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, 1, 1, -1])
+"""Which way each feature may speak."""
 _FIRST: Final = 0.15
 """Of the pairs that no guard forbids: the share that the strictest threshold tried would serve."""
 _PRIOR: Final = 2.0
@@ -113,11 +110,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         x, same, _ = _rows(pairs)
         if not same.any() or same.all():
             raise DataError("pairs that are the same and pairs that are not are both needed")
-        prior = _PRIOR * np.eye(x.shape[1]) * np.abs(x).max(axis=0).clip(1e-9)
-        prior[0, 0] = 0  # no belief about the constant
-        rows = np.concatenate([x, prior, -prior])
-        targets = np.concatenate([same.astype(np.float64), np.full(2 * len(prior), 0.5)])
-        found = logistic_fit(rows, targets)
+        found = _weights(x, same)
+        while found is not None and (found * _SIGNS < 0).any():
+            x[:, found * _SIGNS < 0] = 0  # what is left over never speaks for, what is shared never against
+            found = _weights(x, same)
         if found is None:
             raise DataError("no finite weights fit these pairs: give more, and more of different kinds")
         return cls(weights=tuple(map(float, found)))
@@ -148,10 +144,17 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _weights(x: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Logistic weights under a weak belief that each is 0."""
+    prior = _PRIOR * np.eye(x.shape[1]) * np.abs(x).max(axis=0).clip(1e-9)
+    prior[0, 0] = 0  # no belief about the constant
+    rows = np.concatenate([x, prior, -prior])
+    return logistic_fit(rows, np.concatenate([same.astype(np.float64), np.full(2 * len(prior), 0.5)]))
+
+
 def features(a: Reading, b: Reading, cosine: float, n_vetoes: int) -> tuple[float, ...]:
     """One number for each of `FEATURES`; equal for (b, a)."""
     shared = a.words & b.words
-    n_all = len(a.words | b.words)
     known = lexicon()
     only_a, only_b = a.words - b.words, b.words - a.words
     heavy_a, heavy_b = only_a - known.light, only_b - known.light
@@ -162,20 +165,16 @@ def features(a: Reading, b: Reading, cosine: float, n_vetoes: int) -> tuple[floa
         cosine if more == 0 else 0.0,
         cosine if fewer == 0 < more else 0.0,
         cosine if fewer > 0 else 0.0,
-        len(shared) / n_all if n_all else 0.0,
-        float(more == 0 and n_all > 0),
+        float(more == 0 and bool(shared)),
         float(fewer == 0 and more > 0),
         min(more, 4) / 4 if fewer == 0 else 0.0,
         float(fewer > 0),
-        min(fewer, 4) / 4,
         min(strange_a, strange_b, 3) / 3,
         min(len(heavy_a) - strange_a, len(heavy_b) - strange_b, 3) / 3,
         min(max(strange_a, strange_b), 4) / 4,
         min(sum(word in known.opposites for word in heavy_a | heavy_b), 3) / 3,
         _alike(heavy_a, heavy_b),
-        _order(a, b),
         min(len(shared), 6) / 6,
-        abs(len(a.order) - len(b.order)) / max(len(a.order), len(b.order), 1),
         min(n_vetoes, 3) / 3,
     )
 
@@ -193,16 +192,6 @@ def _dice(a: str, b: str) -> float:
     one = {a[i : i + 2] for i in range(-1, len(a))}
     other = {b[i : i + 2] for i in range(-1, len(b))}
     return 2 * len(one & other) / (len(one) + len(other))
-
-
-def _order(a: Reading, b: Reading) -> float:
-    """Share of pairs of shared words in the same order, in [0, 1]; of the first dozen such words."""
-    place = {word: i for i, word in enumerate(dict.fromkeys(b.order))}
-    places = [place[word] for word in dict.fromkeys(a.order) if word in place][:12]
-    if len(places) < 2:
-        return 1.0
-    kept = sum(x < y for x, y in itertools.combinations(places, 2))
-    return kept / (len(places) * (len(places) - 1) / 2)
 
 
 def _rows(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:

@@ -36,12 +36,14 @@ _ROLES: Final = {
 _AUXILIARY: Final = frozenset(
     (
         *("is", "are", "was", "were", "am", "do", "does", "did", "can", "could", "will", "would", "should"),
-        *("shall", "may", "might", "must", "has", "have", "had", "if", "whether"),
+        *("shall", "may", "might", "must", "has", "have", "had", "whether"),
     )
 )
-_ASKED: Final = frozenset(("who", "when", "where"))
 _PAST: Final = frozenset(("was", "were", "did", "had"))
-_MODAL: Final = {"should": "should", "ought": "should", "must": "must"}
+_MODAL: Final = {
+    **dict.fromkeys(("should", "ought", "must", "need", "needs", "advisable"), "should"),
+    **dict.fromkeys(("can", "could", "may", "might", "possible", "able", "allowed", "permitted"), "can"),
+}
 _SECONDS: Final = frozenset(("a", "per", "every", "each"))
 """Before "second" they make it a unit; after a number it stands as "seconds"."""
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -68,7 +70,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     questions: frozenset[str]
     """Of who, when, where, why, how, howmany, ..., whether; what and which tell nothing and are left out."""
     asked: str
-    """Who, when or where, if the text begins with it (elsewhere "when" may be no question); else empty."""
+    """The question that the text begins with (elsewhere "when" may be no question); else empty."""
     modals: frozenset[str]
     tense: str
     """"future", "past" or ""."""
@@ -174,8 +176,9 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
                 measures.add((before, value))
         if token.lower not in _NO_CONTEXT:
             before = _ROLES.get(value or token.lower, value or token.lower)
-    if tokens and tokens[0].lower in _AUXILIARY:
-        by_kind["question"].add("whether")
+    asked = _asked(tokens, known)
+    if asked == "whether":
+        by_kind["question"].add(asked)
     lowers = {token.lower for token in tokens}
     tense = "future" if "will" in lowers or "shall" in lowers else "past" if lowers & _PAST else ""
     return Reading(
@@ -188,13 +191,20 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
         dates=frozenset(by_kind["date"]),
         quantities=frozenset(by_kind["quantity"]),
         questions=frozenset(by_kind["question"]),
-        asked=next((token.lower for token in tokens[:2] if token.lower in _ASKED), ""),
+        asked=asked,
         modals=frozenset(_MODAL[word] for word in lowers if word in _MODAL),
         tense=tense,
         measures=frozenset(measures),
         befores=_contexts(order),
         order=tuple(word for word, _ in order),
     )
+
+
+def _asked(tokens: list[_Token], known: Lexicon) -> str:
+    if tokens and tokens[0].lower in _AUXILIARY:
+        return "whether"
+    sorts = [known.sort(token.lower) for token in tokens[:2]]
+    return next((sort.value for sort in sorts if sort.kind == "question"), "")
 
 
 def _contexts(order: list[tuple[str, str]]) -> dict[str, str]:

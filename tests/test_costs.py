@@ -11,6 +11,7 @@ import pytest
 from suffice import routers
 from suffice.outcomes import Outcomes
 from suffice.routers import ObservedCostModel, TokenCostModel
+from suffice.routers.costs import CostCaps
 from suffice.types import Price, PriceTier, Query, Usage
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,9 @@ def price(into: str, out: str, tiers: tuple[PriceTier, ...] = ()) -> Price:
     return Price(input_usd_per_mtok=Decimal(into), output_usd_per_mtok=Decimal(out), tiers=tiers)
 
 
+TIERS = (
+    PriceTier(min_prompt_tokens=100_000, input_usd_per_mtok=Decimal(2), output_usd_per_mtok=Decimal(20)),
+)
 PRICES = {"terse": price("3", "15"), "wordy": price("0.1", "0.4")}
 
 
@@ -53,6 +57,16 @@ def test_tokens_times_price() -> None:
             assert exact is not None
             assert found[ARMS.index(arm)] == pytest.approx(float(exact), rel=0.02)
         assert np.isnan(found[2])
+
+
+def test_no_answer_is_expected_to_cost_more_than_its_limit_allows() -> None:
+    prices = [price("1", "10"), price("10", "100"), Price(), price("1", "10", TIERS)]
+    caps = CostCaps(prices, [200, None, 200, 200])
+    query, costs = Query(text="x" * 300), np.array([[2.5e-3, 2.5e-2, 2.5e-3, 2.5e-3]])
+    assert not caps.is_idle and CostCaps(prices, [None, 4096, None, None]).is_idle
+    assert caps.capped(costs, query, 5)[0] == pytest.approx([1.5e-4, 1.5e-3, 2.5e-3, 2.5e-3])
+    assert caps.capped(costs, query, None)[0] == pytest.approx([2.1e-3, 2.5e-2, 2.5e-3, 2.5e-3])
+    assert np.isnan(caps.capped(np.full((1, 4), np.nan), query, 5)).all()
 
 
 def test_a_price_change_needs_no_retraining(tmp_path: Path) -> None:

@@ -241,7 +241,10 @@ def test_a_cancelled_answer_is_recorded() -> None:
         await engine.store.drain()
 
     asyncio.run(run())
-    assert [record.status for record in engine.store.records()] == [CLIENT_GONE]
+    (record,) = engine.store.records()
+    assert (record.status, record.candidate, record.cost_usd) == (CLIENT_GONE, "small", None)
+    assert [(one.candidate, one.error) for one in record.attempts] == [("small", "the client left")]
+    assert [row.n_unpriced for row in engine.store.spend(by="candidate")] == [1]
 
 
 def test_content_is_kept_only_with_consent() -> None:

@@ -22,7 +22,7 @@ from suffice.errors import ArtefactError, BudgetExceeded, ConfigError, InvalidRe
 from suffice.gateway.metrics import Metrics
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.learning import Learner, configured, reward
-from suffice.plans.learning.pace import DAY_S, Pace
+from suffice.plans.learning.pace import DAY_S, Bills, Pace
 from suffice.plans.learning.rewards import Fairness, is_first
 from suffice.protocols import PolicyContext
 from suffice.store import SqliteStore
@@ -111,6 +111,18 @@ def test_a_day_s_budget_is_paced_and_begins_anew_at_midnight() -> None:
     pace.terms(worth, costs, noon + DAY_S)
     pace.paid(0.5, noon)  # an answer of the day before
     assert pace.pacer.spent_usd == 0
+
+
+def test_predicted_costs_are_corrected_by_what_was_paid() -> None:
+    bills = Bills()
+    assert bills.factors(("a", "b")).tolist() == [1.0, 1.0]
+    for _ in range(45):
+        bills.paid("a", 1e-4, 1e-3)  # shorter answers than the cost model thinks
+    bills.paid("b", 1e-4, 0.0)
+    assert bills.factors(("a", "b")) == pytest.approx([(5 + 45 * 0.1) / 50, 1.0])
+    for _ in range(2000):
+        bills.paid("a", 2e-3, 1e-3)  # the world has changed
+    assert bills.factors(("a",))[0] == pytest.approx(2.0, rel=0.1) and bills.sums["a"][2] <= 500
 
 
 class Panel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from suffice.config import (
     StickyConfig,
 )
 from suffice.engine import Engine
-from suffice.errors import ConfigError, UnknownName
+from suffice.errors import BudgetExceeded, ConfigError, UnknownName
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans import Plan
 from suffice.plans.guard import Guard, check
@@ -100,7 +101,8 @@ def build(config: Config, *, store: Store | None = None, trained: Trained | None
         for name, section in {"auto": PipelineConfig(), **config.pipelines}.items()
     }
     for pipeline in pipelines.values():
-        pipeline.decide(WARM_UP, 0.0)
+        with contextlib.suppress(BudgetExceeded):  # a small budget is no reason not to serve the others
+            pipeline.decide(WARM_UP, 0.0, 1)
     confidence = None if config.confidence is None else make_confidence(config.confidence, config)
     if confidence is not None and confidence.asks:
         models = {name: confidence.asking(model) for name, model in models.items()}

@@ -188,9 +188,9 @@ class Engine:
         start = perf_counter()
         expected = self._decision_s.get(pipeline.name, 0.0)
         if expected > INLINE_S or len(request.query.text) > LONG_TEXT or pipeline.is_slow:
-            decision, took = await asyncio.to_thread(_timed_decision, pipeline, request.query)
+            decision, took = await asyncio.to_thread(_timed_decision, pipeline, request)
         else:
-            decision, took = _timed_decision(pipeline, request.query)
+            decision, took = _timed_decision(pipeline, request)
         self._decision_s[pipeline.name] = 0.9 * expected + 0.1 * min(took, 2 * INLINE_S)
         return msgspec.structs.replace(decision, decision_s=perf_counter() - start)
 
@@ -473,7 +473,7 @@ class Engine:
             return None
         predicted = decision.of(decision.costs_usd, decision.baseline)
         if predicted is not None and math.isfinite(predicted):
-            return Decimal(repr(predicted))
+            return Decimal(repr(round(predicted, 12)))  # pico-dollars, as records are kept
         return self.models[decision.baseline].candidate.price.cost_usd(usage)
 
 
@@ -491,9 +491,9 @@ async def _ended(run: _Run) -> Result:
     return Result(answer=run.answer, record=run.finished(), said=run.said)
 
 
-def _timed_decision(pipeline: Pipeline, query: Query) -> tuple[Decision, float]:
+def _timed_decision(pipeline: Pipeline, request: Request) -> tuple[Decision, float]:
     start = perf_counter()
-    decision = pipeline.decide(query, time.time())
+    decision = pipeline.decide(request.query, time.time(), request.options.max_tokens)
     return decision, perf_counter() - start
 
 
@@ -640,10 +640,21 @@ class _Run:
             usage = seen_usage(self.request.query, self.n_chars)
             last = self.engine.models[candidate].candidate.price.cost_usd(usage)
             cost = last if cost is None or last is None else cost + last
+        elif self.decision.plan == Single.name:  # a whole answer that was left: nobody will say what it took
+            candidate, cost = self.asked(), None
+            self.attempts.append(
+                Attempt(candidate=candidate, latency_s=perf_counter() - self.start, error="the client left")
+            )
         self._record(
             status=CLIENT_GONE, error="the client left before the end", candidate=candidate,
             usage=usage, cost_usd=cost, is_estimate=self.answer is None and not is_free,
         )  # fmt: skip
+
+    def asked(self) -> str:
+        """Who is being asked, of those asked one after the other: the first that has not given up."""
+        gave_up = {attempt.candidate for attempt in self.attempts if attempt.error}
+        left = [name for name in self.decision.ranking if name not in gave_up]
+        return left[0] if left else self.attempts[-1].candidate
 
     def _leave(self) -> bool:
         """Wait no longer for a call that others may share; whether it was on another's account."""
@@ -808,10 +819,7 @@ class Streaming:
             return self._run.answer.candidate
         if self._run.speaker is not None:
             return self._run.speaker
-        gave_up = {attempt.candidate for attempt in self._run.attempts if attempt.error}
-        retried = self._run.attempts[-1].candidate
-        left = [name for name in self.decision.ranking if name not in gave_up]
-        return left[0] if left else retried
+        return self._run.asked()
 
     def __aiter__(self) -> Streaming:
         return self

@@ -14,6 +14,7 @@ from suffice.errors import ConfigError, EmbedderError, InvalidRequest
 from suffice.plans import Plan, Single
 from suffice.plans.choose import Choose
 from suffice.protocols import CostModel, LatencyModel, Policy, PolicyContext, Router
+from suffice.routers.costs import CostCaps
 from suffice.routers.lengths import query_bytes
 from suffice.routers.ruleset import RuleSet
 from suffice.routers.sticky import Sticky, prefix_saving_usd
@@ -98,6 +99,8 @@ class Pipeline:
         self._windows = _windows(self._candidates)
         self._shortest = float(self._windows.min())
         self._costs, self._latencies = costs, latencies
+        limits = [c.max_output_tokens for c in self._candidates]
+        self._caps = CostCaps([c.price for c in self._candidates], limits)
         self._strongest, self._strongest_reason = strongest
         self.arms = tuple(c.name for c in self._candidates)
         self._rules = rules if rules else None
@@ -125,8 +128,12 @@ class Pipeline:
         made.plan, made.gate = Single(), None
         return made
 
-    def decide(self, query: Query, now: float) -> Decision:
+    def decide(self, query: Query, now: float, max_tokens: int | None = None) -> Decision:
         """Choose for one query.
+
+        Parameters
+        ----------
+        max_tokens : the longest answer that is wanted; no more is expected to be paid
 
         Raises
         ------
@@ -139,7 +146,7 @@ class Pipeline:
             return self._unscored_only(query, others)
         incumbent = None if self._sticky is None else self._sticky.incumbent(query, now)
         try:
-            scores, costs, latencies = self._estimates(query, incumbent)
+            scores, costs, latencies = self._estimates(query, incumbent, max_tokens)
         except EmbedderError as error:
             return self._safe(query, self._named(eligible), others, str(error))
         eligible = _narrowed(eligible, query, costs[0], latencies[0])
@@ -179,7 +186,9 @@ class Pipeline:
         able = _able(self._candidates, self._windows, query)
         return able if self._rules is None else able & self._rules.allowed(query, self.arms)[0]
 
-    def _estimates(self, query: Query, incumbent: str | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _estimates(
+        self, query: Query, incumbent: str | None, max_tokens: int | None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Scores, costs and latencies (1, P), of candidates without data by prior.
 
         The one that answers this conversation already reads its beginning from its provider's cache.
@@ -190,6 +199,8 @@ class Pipeline:
             scores, costs, latencies = (x[:, self._columns] for x in (scores, costs, latencies))
         if self._unseen is not None:
             scores, costs, latencies = self._unseen.beside(query, scores, costs, latencies)
+        if max_tokens is not None or not self._caps.is_idle:
+            costs = self._caps.capped(costs, query, max_tokens)
         if incumbent in self.arms:
             place = self.arms.index(incumbent)
             costs = costs.copy()

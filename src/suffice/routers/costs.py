@@ -20,6 +20,8 @@ from suffice.types import FloatArray, Price, Query
 
 FILE: Final = "costs.json"
 PRIOR_BYTES_PER_TOKEN: Final = 4.0
+_SHORTEST_TOKEN: Final = 3.0
+"""Bytes: a prompt has hardly more tokens than one for each three."""
 PRIOR_COMPLETION_TOKENS: Final = 250.0
 PRIOR_TOKENS_PER_S: Final = 15.0
 """Of a small model on one core."""
@@ -106,6 +108,35 @@ class TokenCostModel:
     def save(self, directory: Path) -> None:
         """Write `costs.json` beside the router; prices are not saved."""
         write_fit(Path(directory) / FILE, self.fit)
+
+
+class CostCaps:
+    """What an answer can cost at most that is limited in length: predictions beyond are none."""
+
+    def __init__(self, prices: Sequence[Price], most_tokens: Sequence[int | None]) -> None:
+        """
+        Parameters
+        ----------
+        prices, most_tokens : of the arms, in their order; None: its own limit is not known
+        """
+        self._into = _usd([price.input_usd_per_mtok for price in prices], 1e-6)
+        self._out = _usd([price.output_usd_per_mtok for price in prices], 1e-6)
+        self._most = np.array([np.inf if most is None else most for most in most_tokens], np.float64)
+        self._is_tiered = np.array([bool(price.tiers) for price in prices])
+        self.is_idle = not (self._most < PRIOR_COMPLETION_TOKENS * 4).any()
+        """Whether no arm's own limit is likely to be met."""
+
+    def capped(self, costs: FloatArray, query: Query, max_tokens: int | None) -> FloatArray:
+        """(1, K) USD; prices with tiers, unknown ones and unknown costs (NaN) are left as they are.
+
+        Parameters
+        ----------
+        max_tokens : the request's own limit
+        """
+        most = self._most if max_tokens is None else np.minimum(self._most, max_tokens)
+        prompt = query_bytes([query]) / _SHORTEST_TOKEN
+        most_usd = np.where(self._is_tiered, np.nan, prompt * self._into + most * self._out)
+        return np.where(most_usd < costs, most_usd, costs)
 
 
 def fit_cost_model(

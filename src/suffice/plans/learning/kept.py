@@ -34,6 +34,7 @@ class Kept(msgspec.Struct, kw_only=True):
     feedback_seq: int
     fairness: Fairness
     pace: dict[str, Any] | None = None
+    bills: dict[str, list[float]] = {}
     own: list[str] = []
     counts: dict[str, int] = {}
     rated: Spent | None = None

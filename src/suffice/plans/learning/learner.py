@@ -21,6 +21,7 @@ from suffice.bandits import Pull
 from suffice.errors import ArtefactError, StoreError
 from suffice.plans.learning.deeds import Deeds
 from suffice.plans.learning.kept import Kept, Shelf
+from suffice.plans.learning.pace import Bills
 from suffice.plans.learning.policy import Online, believed
 from suffice.plans.learning.rater import Rater
 from suffice.plans.learning.rewards import Fairness, Ranges, is_first, reward
@@ -169,6 +170,7 @@ class Learner:
                 feedback_seq=feedback_seq,
                 fairness=self._fairness,
                 pace=None if policy.pace is None else policy.pace.state(),
+                bills=policy.bills.sums,
                 own=list(self._own),
                 rated=None if self.rater is None else self.rater.spent,
                 counts=dict(self.counts),
@@ -227,6 +229,7 @@ class Learner:
             by_user=kept.fairness.by_user,
         )
         self._fairness, self.counts = same, Counter(kept.counts)
+        policy.bills = Bills(kept.bills)
         if policy.pace is not None and kept.pace is not None:
             policy.pace.restore(kept.pace)
         if self.rater is not None and kept.rated is not None:
@@ -247,7 +250,7 @@ class Learner:
             worth = self._in_order(decided.arms, decided.scores)
             costs = self._in_order(decided.arms, decided.costs_usd)
             if not np.isnan(worth + costs).all():
-                pace.heard(worth, costs, asked.created_at)
+                pace.heard(worth, costs * self.policy.bills.factors(self.policy.arms), asked.created_at)
         self._book(asked)
 
     def _book(self, asked: Asked) -> None:
@@ -258,8 +261,10 @@ class Learner:
             if self.rater is not None and cost is not None:
                 self.rater.paid(float(cost), asked.created_at)
             return
+        predicted = _of(decided.arms, decided.costs_usd, asked.candidate)
+        if asked.candidate is not None and cost is not None and predicted is not None:
+            self.policy.bills.paid(asked.candidate, float(cost), predicted)
         if pace is not None:
-            predicted = _of(decided.arms, decided.costs_usd, asked.candidate)
             pace.paid(float(cost) if cost is not None else max(predicted or 0.0, 0.0), asked.created_at)
         pull = self._pull(asked)
         if pull is not None:

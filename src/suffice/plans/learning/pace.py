@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,40 @@ from suffice.types import BoolArray, FloatArray
 DAY_S: Final = 86_400.0
 _AT_MOST: Final = 2.0
 """Times its predicted cost, an answer is taken to cost at most."""
+_BELIEVED: Final = 5.0
+"""Answers that the cost model's word is worth."""
+_REMEMBERED: Final = 500.0
+"""Answers after which the older half counts half."""
+
+
+class Bills:
+    """What answers cost, as a multiple of what was predicted, by arm."""
+
+    def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
+        """
+        Parameters
+        ----------
+        sums : of an arm: paid and predicted USD, and the number of answers
+        """
+        self.sums = dict(sums or {})
+
+    def paid(self, arm: str, cost_usd: float, predicted_usd: float) -> None:
+        """An answer of which both are known."""
+        if not predicted_usd > 0:
+            return
+        sums = self.sums.setdefault(arm, [0.0, 0.0, 0.0])
+        for place, value in enumerate((cost_usd, predicted_usd, 1.0)):
+            sums[place] += value
+        if sums[2] > _REMEMBERED:
+            sums[:] = [value / 2 for value in sums]
+
+    def factors(self, arms: Sequence[str]) -> FloatArray:
+        """(P,): by what predictions are to be multiplied; 1 before there are answers."""
+        return np.array([self._factor(*self.sums.get(arm, (0.0, 0.0, 0.0))) for arm in arms])
+
+    @staticmethod
+    def _factor(paid: float, predicted: float, n: float) -> float:
+        return (_BELIEVED + n * paid / predicted) / (_BELIEVED + n) if n else 1.0
 
 
 class Pace:
@@ -45,8 +79,8 @@ class Pace:
         if not allowed.any():
             wait_s = (self.day + 1) * DAY_S - now
             raise BudgetExceeded(
-                f"the policy's {self.budget_usd:g} USD for today are spent, or no candidate that may answer "
-                "has a known price that they still cover",
+                f"of the policy's {self.budget_usd:g} USD for today {self.pacer.left_usd:.3g} are left, and "
+                f"{_cheapest(costs)}",
                 details={"name": "policy", "left_usd": f"{self.pacer.left_usd:.6f}"},
                 retry_after_s=max(wait_s, 1.0),
             )
@@ -85,3 +119,13 @@ class Pace:
     def _new(self, horizon_s: float) -> pacing.Pacer:
         horizon = horizon_s if horizon_s > 0 else DAY_S
         return pacing.create(self.name, budget_usd=self.budget_usd, horizon=horizon, unit="seconds")
+
+
+def _cheapest(costs: FloatArray) -> str:
+    if np.isnan(costs).all():
+        return "no candidate that may answer has a known price"
+    least = float(np.nanmin(costs))
+    return (
+        f"{_AT_MOST:g} times the {least:.3g} USD have to be there that the cheapest candidate that may "
+        "answer is expected to cost"
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from suffice.bandits import BaseBandit, Pull
 from suffice.errors import ConfigError
-from suffice.plans.learning.pace import Pace
+from suffice.plans.learning.pace import Bills, Pace
 from suffice.plans.learning.sight import Sight
 from suffice.policies.base import usd
 from suffice.protocols import PolicyContext
@@ -19,6 +19,8 @@ from suffice.types import Choice, FloatArray, IntArray, Learnable, Query
 
 MOST_WAITING: Final = 5_000
 """Pulls whose reward the bandit waits for at once: beyond, widths do not shrink before rewards come."""
+_ALL: Final = 1e9
+"""Reward per USD from which on nothing but the cost counts."""
 
 
 class Online:
@@ -49,6 +51,7 @@ class Online:
         """
         self.name, self.arms, self.sight = name, tuple(arms), sight
         self.pace, self._price = pace, 1 / value_usd
+        self.bills = Bills()
         self.lock = threading.Lock()
         self.use(bandit)
 
@@ -102,6 +105,7 @@ class Online:
             gain, width = np.zeros(len(scores)), np.zeros(len(scores))
             gain[self._places], width[self._places] = self.bandit.rewards(x)
             mean = np.clip(offset + 2 * (gain - 0.5), 0.0, 1.0)
+            costs = costs * self.bills.factors(self.arms)
             price, allowed = self._price, may
             if self.pace is not None:
                 open_costs = np.where(may, costs, np.nan)
@@ -115,10 +119,10 @@ class Online:
         propensities[self._places] = chances
         worth = np.where(may, mean - dear, -np.inf)
         worth[first] = np.inf
+        rate = "the cheapest, as money is short" if price > _ALL else f"at {price:.3g} per USD"
         reason = (
             f"{self.arms[first]}: {mean[first]:.3f} expected after {version} rewards (router "
-            f"{offset[first]:.3f}), {usd(costs[first])} at {price:.3g} per USD; had a chance of "
-            f"{chances[place]:.2g}"
+            f"{offset[first]:.3f}), {usd(costs[first])} {rate}; had a chance of {chances[place]:.2g}"
         )
         seen = Learnable(learner=self.name, version=version, x=x.tobytes())
         return np.argsort(-worth, kind="stable"), propensities, reason, seen

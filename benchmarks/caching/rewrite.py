@@ -94,31 +94,37 @@ async def measured(small: str, large: str) -> list[dict[str, Any]]:
         ModelConfig(name=name, provider="local", options={"threads": 1}, timeout_s=600) for name in names
     ]
     engine = build(Config(models=local, store="sqlite:///:memory:"))
-    rows = []
     try:
-        for pair in PAIRS:
-            query = Query(text=pair.new)
-            engine.reusing = holding(engine, pair, small)
-            found = await engine.answer(Request(query=query, model=large, options=OPTIONS))
-            row: dict[str, Any] = {"kind": pair.kind, "new": pair.new}
-            tried = next(one for one in found.record.attempts if one.role == "rewrite")
-            is_given = found.record.decision.plan == "rewrite"
-            row["rewritten"] = found.answer.content if is_given else None
-            row["is_right"] = is_given and is_right(pair, found.answer.content)
-            row["confidence"] = found.record.confidence if is_given else 0.0
-            row["usd"] = float(tried.cost_usd or 0)
-            for name in names:
-                asks = Request(query=query, model=name, options=OPTIONS, cache="bypass")
-                fresh = (await engine.answer(asks)).answer
-                row[name] = {
-                    "said": fresh.content,
-                    "is_right": is_right(pair, fresh.content),
-                    "usd": float(fresh.cost_usd or 0),
-                }
-            rows.append(row)
+        rows = [await rewritten(engine, pair, small) for pair in PAIRS]
+        for name in names:
+            for pair, row in zip(PAIRS, rows, strict=True):
+                row[name] = await fresh(engine, pair, name)
     finally:
         await engine.close()
     return rows
+
+
+async def rewritten(engine: Engine, pair: Pair, small: str) -> dict[str, Any]:
+    """What the small model made of the old answer; what it gives where it makes nothing is left out."""
+    engine.reusing = holding(engine, pair, small)
+    found = await engine.answer(Request(query=Query(text=pair.new), model=small, options=OPTIONS))
+    tried = next(one for one in found.record.attempts if one.role == "rewrite")
+    is_given = found.record.decision.plan == "rewrite"
+    return {
+        "kind": pair.kind,
+        "new": pair.new,
+        "rewritten": found.answer.content if is_given else None,
+        "is_right": is_given and is_right(pair, found.answer.content),
+        "confidence": found.record.confidence if is_given else 0.0,
+        "usd": float(tried.cost_usd or 0),
+    }
+
+
+async def fresh(engine: Engine, pair: Pair, name: str) -> dict[str, Any]:
+    asks = Request(query=Query(text=pair.new), model=name, options=OPTIONS, cache="bypass")
+    answer = (await engine.answer(asks)).answer
+    said = answer.content
+    return {"said": said, "is_right": is_right(pair, said), "usd": float(answer.cost_usd or 0)}
 
 
 def line(title: str, rows: list[dict[str, Any]], right: list[bool], usd: list[float]) -> str:

@@ -237,3 +237,32 @@ def test_a_conversation_goes_upstream_with_the_same_beginning(gateway: Running, 
         sent.append(body[body.index(b'"messages":') :])
     end = sent[0].rindex(b"}]", 0, sent[0].rindex(b"]") + 1) + 1
     assert end > 100 and sent[1].startswith(sent[0][:end])
+
+
+def test_other_words_are_served_and_near_ones_rewritten(provider: Provider, tmp_path: Path) -> None:
+    extra = "cache: {semantic: true, rewrite: {model: small, min_confidence: 0.9}}\n"
+    running = Running(tmp_path, provider, extra)
+
+    def sure(text: str, logprob: float) -> Any:
+        tokens = [{"token": text, "logprob": logprob, "bytes": None, "top_logprobs": []}]
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": tokens}}
+        return answer(text, choices=[choice])
+
+    try:
+        provider.plays(good("Paris"), model="large")
+        provider.plays(sure("Madrid", -0.01), model="small")
+        assert said(running, "What is the capital of France?") == ("miss", "Paris")
+        assert said(running, "what's the capital of France") == ("semantic", "Paris")
+        _, headers, body = running.ask(PATH, chat("What is the capital of Spain?"))
+        assert (headers["x-suffice-cache"], headers["x-suffice-plan"]) == ("rewrite", "rewrite")
+        assert (headers["x-suffice-model"], body["choices"][0]["logprobs"]) == ("small", None)
+        assert body["choices"][0]["message"]["content"] == "Madrid"
+        provider.plays(sure("Rome?", -1.0), model="small")
+        provider.plays(good("Rome"), model="large")
+        _, headers, body = running.ask(PATH, chat("What is the capital of Italy?"))
+        assert (headers["x-suffice-cache"], body["choices"][0]["message"]["content"]) == ("miss", "Rome")
+        assert body["usage"]["total_tokens"] == 24, "both calls"
+        assert said(running, "Is Paris not the capital of France?")[0] != "semantic"
+    finally:
+        running.close()

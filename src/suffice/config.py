@@ -125,12 +125,10 @@ class StickyConfig(_Strict, frozen=True, kw_only=True):
 class SemanticConfig(_Strict, frozen=True, kw_only=True):
     """Which other requests a kept answer serves as well."""
 
-    precision: Annotated[float, Meta(gt=0, lt=1)] = 0.98
-    """Of the answers that are given for another request, the share that must fit."""
-    threshold: Share | None = None
-    """On the probability that an answer fits; in place of `precision`."""
-    near: Share = 0.5
-    """From this probability on an answer is near, and may be rewritten."""
+    threshold: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """On the probability that an answer serves; None: the one that promises that 98 % of those given do."""
+    near: Share = 0.6
+    """From this cosine on an answer that is not given is near, and may be rewritten."""
 
 
 class RewriteConfig(_Strict, frozen=True, kw_only=True):

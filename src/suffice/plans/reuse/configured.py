@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from suffice.caching.eligible import Allowed
-from suffice.config import CacheConfig, Config, ModelConfig, RewriteConfig
+from suffice.caching.semantic import SemanticCache
+from suffice.config import CacheConfig, Config, ModelConfig, RewriteConfig, SemanticConfig
 from suffice.errors import ConfigError
 from suffice.pipeline import Pipeline
 from suffice.plans.confidence import AnswerConfidence
@@ -17,9 +18,6 @@ from suffice.plans.reuse.rewriting import Rewriting
 from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
 from suffice.protocols import Embedder
 from suffice.store.cache_sqlite import SqliteCache
-
-if TYPE_CHECKING:
-    from suffice.caching.base import Cache
 
 _SQLITE = "sqlite:///"
 
@@ -139,12 +137,20 @@ def _stage(
         ),
         per_user=section.per_user,
         is_exact=section.exact,
+        is_semantic=bool(section.semantic),
         tags=tuple(section.tags),
     )
     semantic, made = None, None
     if section.semantic or section.rewrite is not None:
         made = embedder()
-        semantic = _semantic(section, made)
+        asked_for = section.semantic if isinstance(section.semantic, SemanticConfig) else SemanticConfig()
+        semantic = SemanticCache(
+            made.name,
+            made.dimensions,
+            entries=section.entries,
+            threshold=asked_for.threshold,
+            near=None if section.rewrite is None else asked_for.near,
+        )
     return Stage(
         name,
         scopes,
@@ -166,7 +172,3 @@ def _rewriting(section: RewriteConfig, config: Config) -> Rewriting:
         max_tokens=section.max_tokens,
         timeout_s=section.timeout_s,
     )
-
-
-def _semantic(section: CacheConfig, embedder: Embedder) -> Cache:
-    raise ConfigError("this version has no semantic cache", key="cache.semantic")

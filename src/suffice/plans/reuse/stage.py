@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     per_user: bool = False
     is_exact: bool = True
     """Whether the same request is answered from here; False leaves it to the semantic cache."""
+    is_semantic: bool = True
+    """Whether other requests are answered from here; False leaves what would serve them to the rewriting."""
     tags: tuple[str, ...] = ()
 
 
@@ -125,9 +127,9 @@ class Stage:
         if vectors is None:
             return None
         found = self._semantic.get(asked, vectors[0], time.time())
-        if found is not None and found.way == "near" and self.rewriting is None:
-            return None
-        return found
+        if found is not None and not self.settings.is_semantic:
+            found = msgspec.structs.replace(found, way="near")
+        return None if found is not None and found.way == "near" and self.rewriting is None else found
 
     def decision(self, request: Request, found: Found, took_s: float) -> Decision:
         """Of a hit: nobody chose, so nobody learns from it."""

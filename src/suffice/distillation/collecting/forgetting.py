@@ -130,4 +130,8 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def _holds(folder: Path, subject: str) -> bool:
     mark = b'"subject":' + msgspec.json.encode(subject)
-    return any(mark in line for path in folder.rglob("*.jsonl") for line in path.open("rb"))
+    for path in folder.rglob("*.jsonl"):
+        with path.open("rb") as file:
+            if any(mark in line for line in file):
+                return True
+    return False

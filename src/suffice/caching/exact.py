@@ -19,8 +19,7 @@ MAX_BYTES = 256 << 20
 class ExactCache:
     """In memory, of one process; the least recently used goes first.
 
-    An entry is found by its digest and then compared: tenant, scope and text must be equal as well, so
-    a forged or colliding digest finds nothing.
+    An entry is found by its digest; tenant and scope must be equal as well.
     """
 
     def __init__(self, *, entries: int = ENTRIES, max_bytes: int = MAX_BYTES) -> None:

@@ -79,6 +79,11 @@ def roles(a: Reading, b: Reading) -> bool:
     return any((after, before) in moved or {before, after} == _WAYS for before, after in moved)
 
 
+def substance(a: Reading, b: Reading) -> bool:
+    """Nothing in common that says what they are about: neither a word nor a number."""
+    return a.words.isdisjoint(b.words) and not a.numbers
+
+
 _MEASURES: Final = frozenset(("howmany", "howmuch", "howlong"))
 _WAYS: Final = frozenset(("from", "to"))
 _PLACED: Final = frozenset(("who", "when", "where"))
@@ -96,6 +101,7 @@ GUARDS: Final[dict[str, Callable[[Reading, Reading], bool]]] = {
     "question": question,
     "tense": tense,
     "roles": roles,
+    "substance": substance,
 }
 
 

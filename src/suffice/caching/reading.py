@@ -81,6 +81,10 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     order: tuple[str, ...]
     """Words and numbers as they come."""
 
+    def gist(self) -> int:
+        """Equal for texts that hold the same but for light words, however they put it; of this process."""
+        return hash((self.words - lexicon().light, self.numbers, self.units, self.dates, self.negations))
+
 
 class _Token(NamedTuple):
     text: str

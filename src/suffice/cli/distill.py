@@ -27,11 +27,11 @@ STAGES: Final = {
     "collect": "Training records from a teacher, from gateway records with consent, or from outcomes.",
     "judge": "A label for every record, and how good it is.",
     "curate": "Duplicates and bad records out, parts that share nothing, a leak report.",
-    "baseline": "The teacher and every rung that needs no tuning, on the held rows; says where one is enough.",
+    "baseline": "The teacher and every rung that needs no tuning, on held rows; says where one is enough.",
     "train": "A student: head, lora, kd_offline, kd_onpolicy, dpo or hosted.",
 }
 """Stages with a command of their own, in the order of `run`, and what they do."""
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = ("distill_evaluate",)
 """Modules of `suffice.cli` with further commands: each has `register(group)`."""
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", "-p", help="The project's file; distill.yaml by default.")

@@ -21,6 +21,9 @@ registry: Final = Registry(
         "collect": f"{_HERE}.collecting.stage:STAGE",
         "judge": f"{_HERE}.judging.stage:STAGE",
         "curate": f"{_HERE}.curating.stage:STAGE",
+        "baseline": f"{_HERE}.baselines.stage:STAGE",
+        "train": f"{_HERE}.trainers.stage:STAGE",
+        "evaluate": f"{_HERE}.assessing.stage:STAGE",
     },
 )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -19,6 +18,8 @@ from suffice.providers.student_card import StudentCard
 from suffice.types import FloatArray, IntArray
 
 CLASSIFY: Final = "classify"
+LOSS: Final = "validation_log_loss"
+"""Of a card's facts: the mean surprise at the labels of validation rows."""
 _LEAST_TO_CALIBRATE: Final = 20
 
 
@@ -117,22 +118,26 @@ def contradictions(texts: Sequence[str], labels: Sequence[Any]) -> int:
 
 
 def calibrated(log_probs: FloatArray, y: IntArray) -> float:
-    """The temperature of validation rows (n, K); 1 with fewer than 20 of them."""
-    if len(y) < _LEAST_TO_CALIBRATE:
+    """The temperature of validation rows (n, K); 1 with fewer than 20 of them, or none answered wrong.
+
+    Where none is wrong the likeliest temperature is 0: it would promise certainty that nobody has seen.
+    """
+    if len(y) < _LEAST_TO_CALIBRATE or (log_probs.argmax(axis=1) == y).all():
         return 1.0
     return float(Temperature().fit(log_probs, y).temperature_)
 
 
-def told(log_probs: FloatArray, y: IntArray) -> Mapping[str, Any]:
-    """What a card says of the validation rows."""
+def told(log_probs: FloatArray, y: IntArray, temperature: float = 1.0) -> dict[str, Any]:
+    """What a card says of validation rows: (n, K) log-probabilities before the temperature, and labels."""
     if not len(y):
         return {}
-    right = log_probs.argmax(axis=1) == y
-    return {"validation_accuracy": round(float(right.mean()), 4), "validation_labels": _spread(y)}
-
-
-def _spread(y: IntArray) -> dict[str, int]:
-    return {str(place): n for place, n in sorted(Counter(y.tolist()).items())}
+    scaled = log_probs / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    surprise = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(y)), y]
+    return {
+        "validation_accuracy": round(float((scaled.argmax(axis=1) == y).mean()), 4),
+        LOSS: round(float(surprise.mean()), 6),
+    }
 
 
 def _plain(label: str) -> str:

@@ -128,7 +128,7 @@ class HeadTrainer:
             first, found, chosen = fit(x.select(inner.rest), y[inner.rest], len(rows.labels), looks, look_y)
             arrays = first if own.hidden else self._weights(x, y, len(rows.labels), chosen)
         temperature = calibrated(found, look_y)
-        facts = dict(told(tempered(found, 1.0), look_y)) | {"penalty": chosen}
+        facts = told(found, look_y, temperature) | {"penalty": chosen}
         part = Part(labels=rows.labels, field=field, hidden=own.hidden, temperature=temperature)
         return part, arrays, facts
 

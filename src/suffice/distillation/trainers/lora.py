@@ -117,7 +117,8 @@ class Lora:
         temperature, facts = 1.0, dict[str, Any]()
         if classes is not None and looks:
             found = label_log_probs(desk.model, looks, desk.firsts)
-            temperature, facts = calibrated(found, classes[1].y), dict(told(found, classes[1].y))
+            temperature = calibrated(found, classes[1].y)
+            facts = told(found, classes[1].y, temperature)
         card = StudentCard(
             kind="lora",
             trainer=self.name,

@@ -1,0 +1,45 @@
+"""`suffice distill evaluate`: the student against its teacher and the baselines; the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suffice.cli.base import notes, print_json
+from suffice.cli.distill import AnewOption, ProjectOption, RayOption, facts, runner, show
+from suffice.cli.setting import JsonOption
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command."""
+    group.command("evaluate")(_evaluate)
+
+
+def _evaluate(
+    project: ProjectOption = None,
+    anew: AnewOption = False,
+    ray: RayOption = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write it in Markdown.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The student against the teacher and every rung, on the same held rows; report.md beside the figures."""
+    import msgspec
+
+    from suffice.distillation.assessing import Assessment
+    from suffice.distillation.assessing.stage import EVALUATION, REPORT
+    from suffice.reports.distilled_page import distilled_page
+
+    with runner(project, ray) as run:
+        done = run.run("evaluate", anew=anew)
+        title = f"{run.project.name} against {run.project.teacher}"
+    if html is not None:
+        found = msgspec.json.decode((done.folder / EVALUATION).read_bytes(), type=Assessment)
+        html.write_text(distilled_page(found, title), encoding="utf-8")
+        notes.print(f"wrote {html}", highlight=False)
+    if markdown is not None:
+        markdown.write_bytes((done.folder / REPORT).read_bytes())
+        notes.print(f"wrote {markdown}", highlight=False)
+    print_json(facts(done)) if as_json else show(done)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 
 from fakes import CHEAP, DEAR, FakeModel
+from suffice.build import build
 from suffice.caching.base import Found, Kept
 from suffice.caching.canonical import asked as asked_of
+from suffice.config import parse
 from suffice.embedders import HashedNgrams
 from suffice.engine import CLIENT_GONE, Engine, Request, Result
-from suffice.errors import AllAttemptsFailed, ProviderUnavailable
+from suffice.errors import AllAttemptsFailed, ConfigError, ProviderUnavailable
 from suffice.plans.confidence import AnswerConfidence
 from suffice.plans.reuse import chunks_of, keepable
 from suffice.plans.reuse.rewriting import Rewriting, rewriting_query
@@ -569,3 +572,88 @@ def test_vectors_of_another_embedder_are_made_anew(tmp_path: Any) -> None:
     own = embedder.embed([TEXT])[0]
     stage.take_up([(kept, np.ones(3, np.float32), "other"), (kept, own, embedder.name)])
     assert [vector.tolist() for vector in seen] == [own.astype(np.float32).tolist()] * 2
+
+
+# --- suffice.yaml
+
+MODELS = (
+    "models:\n  - {name: small, provider: ollama, model: s}\n  - {name: large, provider: ollama, model: l}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("cache: {exakt: true}", 4, "did you mean exact?"),
+        ("cache:\n  ttl_s: 0", 5, "> 0"),
+        ("cache:\n  semantic: {near: 2}", 5, "<= 1"),
+        ("cache:\n  rewrite: {model: tiny}", 5, "'tiny' is not in the panel"),
+        ("cache:\n  rewrite:\n    min_confidence: 0.9", 5, "model"),
+        ("cache:\n  store: cache.db", 5, "sqlite:///cache.db"),
+        ("cache:\n  store: sqlite:///suffice.db", 5, "a file of its own"),
+        (
+            "cache: {store: 'sqlite:///a.db'}\npipelines:\n  p:\n    cache: {store: 'sqlite:///b.db'}",
+            7,
+            "share one",
+        ),
+        ("pipelines:\n  p:\n    cache: {rewrite: {model: tiny}}", 6, "'tiny' is not in the panel"),
+    ],
+)
+def test_a_wrong_cache_is_an_error_with_its_line(text: str, line: int, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(MODELS + text, file=Path("suffice.yaml"), environ={})
+    assert said in str(error.value) and error.value.line == line, str(error.value)
+
+
+def test_a_signal_that_there_is_not_is_said() -> None:
+    config = parse(MODELS + "cache: {rewrite: {model: small, signal: luck}}", file=Path("s.yaml"), environ={})
+    with pytest.raises(ConfigError, match="luck"):
+        build(msgspec.structs.replace(config, store="sqlite:///:memory:"))
+
+
+def names_of(text: str) -> dict[str, str]:
+    """Of every name that clients ask for, the stage that answers."""
+    config = parse(MODELS + text, file=Path("s.yaml"), environ={})
+    engine = build(msgspec.structs.replace(config, store="sqlite:///:memory:"))
+    reusing = engine.reusing
+    if reusing is None:
+        return {}
+    found = {name: reusing.stage(name) for name in (*engine.names, "router-builtin-0.5")}
+    go(engine.close)
+    return {name: stage.name for name, stage in found.items() if stage is not None}
+
+
+def test_pipelines_share_the_cache_or_have_their_own() -> None:
+    pipes = "pipelines: {a: {}, b: {cache: false}, c: {cache: true}}"
+    assert names_of("") == names_of("cache: false") == {}
+    assert names_of(f"cache: true\n{pipes}") == {
+        **dict.fromkeys(("auto", "auto:a", "small", "large", "router-builtin-0.5"), ""),
+        "auto:c": "c",
+    }
+    assert names_of(pipes) == {"auto:c": "c"}
+    assert names_of("cache: true\npipelines: {auto: {cache: false}}") == dict.fromkeys(
+        ("small", "large", "router-builtin-0.5"), ""
+    )
+
+
+def test_what_is_kept_is_out_of_reach_once_the_configuration_is_another() -> None:
+    def scope(text: str, name: str = "auto") -> tuple[str, ...]:
+        config = parse(MODELS + text, file=Path("s.yaml"), environ={})
+        engine = build(msgspec.structs.replace(config, store="sqlite:///:memory:"))
+        assert engine.reusing is not None
+        stage = engine.reusing.stage(name)
+        assert stage is not None
+        go(engine.close)
+        return stage.scopes[name].words
+
+    base = "cache: {ttl_s: 5}\n"
+    assert scope(base) == scope("cache: {ttl_s: 50, entries: 7}\n")
+    for other in (
+        "policy: {value_usd: 7}",
+        "router: {name: strongest}",
+        "plan: {name: best_of}",
+        "rules: [{avoid: [small], when: {keywords: [x]}}]",
+    ):
+        assert scope(base) != scope(base + other), other
+        assert scope(base, "small") == scope(base + other, "small"), other
+    assert scope(base) != scope("cache: {personal: true}\n")

@@ -197,9 +197,9 @@ class Stand:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     folder = tmp_path / "stage"
-    for name in ("student", "cascade"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "file").write_text(name)
+    (folder / "student").mkdir(parents=True)
+    (folder / "student" / "file").write_text("student")
+    alone("student", "teacher", _rows(20)).cascade.save(folder / "cascade")
     return folder
 
 
@@ -227,6 +227,8 @@ def test_a_first_version_meets_traffic_beside_the_teacher(tmp_path: Path, source
         assert read.pipelines["gold"].plan == config.PlanConfig() and read.rules[0].avoid == ("gold-v1",)
         assert read.pipelines["gold-v1"].plan.params == {"path": "students/gold/v1/cascade"}  # type: ignore[union-attr]
         assert (one.shelf.version_folder("gold", 1) / "student" / "file").read_text() == "student"
+        rule = cascades.load_cascade(one.shelf.version_folder("gold", 1) / "cascade")
+        assert rule.arms == ("gold-v1", "large")
         again = one.promote(source)
         assert again.state == "running" and "goes on with 1%" in again.says[-1] and len(one.books.all()) == 1
         assert one.path.read_text() == text
@@ -380,7 +382,7 @@ def _source(folder: Path, *, is_broken: bool) -> Path:
     task = Task(labels=("up", "down"))
     (folder / "student").mkdir(parents=True)
     HeadTrainer(HeadSettings(penalties=(0.1,))).train(Course(rows, [], task, folder / "student"))
-    alone("gold-v1", "dear", _rows(20)).cascade.save(folder / "cascade")
+    alone("student", "teacher", _rows(20)).cascade.save(folder / "cascade")
     return folder
 
 

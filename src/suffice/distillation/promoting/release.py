@@ -122,7 +122,7 @@ class Release:
             if known.digest == digest:
                 return known.number
         number = len(standing.versions) + 1
-        self.shelf.take(source, self.name, number)
+        self.shelf.take(source, self.name, number, (standing.candidate(number), self.teacher))
         standing.versions.append(Version(number=number, digest=digest, at=now, entry=dict(entry)))
         at = f"{FOLDER}/{self.name}/v{number}"
         says.append(standing.note(now, f"{standing.candidate(number)} is kept in {at}"))
@@ -138,7 +138,6 @@ class Release:
             says.append(standing.note(now, f"{before} is in charge"))
         else:
             says.append(standing.note(now, f"{before} makes room"))
-        self._stop(standing.experiment, now)
         standing.trial = standing.experiment = None
 
     def _start(
@@ -165,6 +164,10 @@ class Release:
             judge=own.judge if kind == "shadow" else None,
         )
         if self._found(name) is None:  # else an interrupted run began it
+            for other, progress in self.books.all():
+                is_ours = other.name.startswith(f"{self.name}-v") and other.control == control
+                if is_ours and progress.status in ("running", "promoted"):  # of a version that made room
+                    self._stop(other.name, now)
             self.books.start(experiment, now)
         standing.experiment = name
         share = experiment.shares[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import msgspec
 import yaml
 
 from suffice import _yaml
+from suffice.cascades.threshold import ConfidenceCascade
 from suffice.errors import ConfigError, DataError
 
 FOLDER: Final = "students"
@@ -106,13 +108,21 @@ class Shelf:
     def version_folder(self, name: str, number: int) -> Path:
         return self.folder / name / f"v{number}"
 
-    def take(self, source: Path, name: str, number: int) -> None:
-        """Copy what the stage left, whole or not at all."""
+    def take(self, source: Path, name: str, number: int, arms: Sequence[str]) -> None:
+        """Copy what the stage left, whole or not at all.
+
+        Parameters
+        ----------
+        arms : names in the panel of the cascade's models, student and teacher
+        """
         target = self.version_folder(name, number)
         scratch = target.with_name(f".part-{target.name}")
         try:
             shutil.rmtree(scratch, ignore_errors=True)
-            shutil.copytree(source, scratch)
+            shutil.copytree(source, scratch, ignore=shutil.ignore_patterns("manifest.json"))
+            rule = ConfidenceCascade.load(scratch / "cascade")
+            rule.arms = rule.chain = tuple(arms)
+            rule.save(scratch / "cascade")
             shutil.rmtree(target, ignore_errors=True)  # of a run that was killed before it was noted
             os.replace(scratch, target)
         except OSError as error:

@@ -32,6 +32,7 @@ registry = Registry(
         "lora": f"{_HERE}.lora:Lora",
         "kd_offline": f"{_HERE}.kd_offline:OfflineKD",
         "dpo": f"{_HERE}.preference:Preference",
+        "hosted": f"{_HERE}.hosted:Hosted",
     },
 )
 

@@ -45,6 +45,8 @@ class Trainer(Protocol):
     extra: ClassVar[str | None]
     """The extra without which it cannot train; None needs nothing more."""
     settings: ClassVar[type[Settings]]
+    aside: ClassVar[frozenset[str]]
+    """Settings that do not change the student, such as how long to wait for it."""
 
     def __init__(self, settings: Any) -> None: ...
 

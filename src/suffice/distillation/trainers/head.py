@@ -68,6 +68,7 @@ class HeadTrainer:
     extra: ClassVar[str | None] = None
     settings: ClassVar[type[Settings]] = HeadSettings
     name: ClassVar[str] = "head"
+    aside: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, settings: HeadSettings) -> None:
         if settings.hidden and settings.features is not None:

@@ -72,6 +72,7 @@ class Hosted:
     extra: ClassVar[str | None] = None
     settings: ClassVar[type[Settings]] = HostedSettings
     name: ClassVar[str] = "hosted"
+    aside: ClassVar[frozenset[str]] = frozenset({"poll_s", "patience_s", "max_usd", "usd_per_mtok"})
 
     def __init__(self, settings: HostedSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._settings, self._sleep = settings, sleep
@@ -145,7 +146,8 @@ class Hosted:
     def _started(self, course: Course, train: Sequence[bytes], validation: Sequence[bytes]) -> str:
         """The job's id: of a former command, or a new one."""
         own, path = self._settings, course.out / STATE
-        key = fingerprint(msgspec.to_builtins(own), [line.decode() for line in (*train, b"", *validation)])
+        what = {name: value for name, value in msgspec.to_builtins(own).items() if name not in self.aside}
+        key = fingerprint(what, [line.decode() for line in (*train, b"", *validation)])
         state = _read(path, key)
         if state.job is not None:
             course.say(f"going on with the job {state.job}")

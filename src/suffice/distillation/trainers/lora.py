@@ -72,6 +72,7 @@ class Lora:
     extra: ClassVar[str | None] = "torch"
     settings: ClassVar[type[Settings]] = LoraSettings
     name: ClassVar[str] = "lora"
+    aside: ClassVar[frozenset[str]] = frozenset({"checkpoint_every"})
 
     def __init__(self, settings: LoraSettings) -> None:
         self._settings = settings
@@ -177,6 +178,11 @@ class Lora:
         what = [(one.prompt, one.target, one.weight) for one in lessons]
         return self._run(desk, loss, look if looks else None, [len(one) for one in lessons], what)
 
+    def _own(self) -> dict[str, Any]:
+        """Settings that change what is learnt."""
+        own = msgspec.to_builtins(self._settings)
+        return {name: value for name, value in own.items() if name not in self.aside}
+
     def _run(
         self,
         desk: Desk,
@@ -190,7 +196,7 @@ class Lora:
             loss,
             self._settings.schedule(),
             desk.course.out,
-            of=fingerprint(self.name, msgspec.to_builtins(self._settings), desk.prompt, what),
+            of=fingerprint(self.name, self._own(), desk.prompt, what),
             look=look,
             say=desk.course.say,
             report=desk.course.report,

@@ -60,7 +60,9 @@ def train(work: Work) -> Result:
         settings = _resolved(
             {"seed": work.project.seed} | dict(own.settings) | dict(varied), own.trainer, work
         )
-        key = fingerprint(own.trainer, settings, msgspec.to_builtins(work.project.task), _digest(rows, held))
+        aside = getattr(trainers.get(own.trainer), "aside", ())
+        what = {name: value for name, value in settings.items() if name not in aside}
+        key = fingerprint(own.trainer, what, msgspec.to_builtins(work.project.task), _digest(rows, held))
         folder = work.journals / f"train-{key[:12]}"
         course = Course(
             rows, held, work.project.task, folder, notes.append, _steps(work, number, len(combinations))

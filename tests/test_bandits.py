@@ -110,6 +110,15 @@ def test_bad_input_changes_nothing(name: str, tmp_path: Path) -> None:
         bandit.decide(x[0], id="a", now=0.0, eligible=[False] * 3)
     with pytest.raises(DataError, match="costs"):
         bandit.decide(x[0], [1.0], id="a", now=0.0, price=1.0)
+    for cost in (-1.0, np.inf):
+        with pytest.raises(DataError, match="each at least 0"):
+            bandit.decide(x[0], [0.1, cost, 0.1], id="a", now=0.0, price=1.0)
+    for price in (-1.0, np.nan, np.inf):
+        with pytest.raises(DataError, match="the price is"):
+            bandit.decide(x[0], [0.1] * 3, id="a", now=0.0, price=price)
+    for penalty in ([np.nan, 0.0, 0.0], [0.0, 0.0]):
+        with pytest.raises(DataError, match="penalties"):
+            bandit.choose(x[0], penalty)
     assert bandit.n_waiting == 0
     pull = bandit.decide(x[0], id="a", now=0.0)
     with pytest.raises(DataError, match="waiting"):
@@ -214,6 +223,12 @@ def test_price_and_eligibility(name: str) -> None:
         for n, row in enumerate(x)
     ]
     assert dear.count("small") >= 25
+    unknown = [
+        bandit.decide(row, [np.nan, 0.001, np.nan], id=f"n{n}", now=0.0, price=1e-6).arm
+        for n, row in enumerate(x)
+    ]
+    assert set(unknown) == {"middle"}  # what nobody knows is not cheap
+    assert bandit.decide(x[0], [np.nan] * 3, id="all", now=0.0, price=1.0).arm in ARMS
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -222,6 +237,20 @@ def test_one_arm(name: str) -> None:
     assert bandit.decide(contexts(1)[0], id="1", now=0.0).propensities == (1.0,)
     with pytest.raises(ConfigError, match="last"):
         bandit.remove_arm("only")
+
+
+def test_replicas_that_do_not_fit_are_refused() -> None:
+    bandit = made("linucb")
+    with pytest.raises(ConfigError, match="'exp3' cannot be put together"):
+        made("exp3").take()
+    with pytest.raises(ConfigError, match="with d 2, and this is one of"):
+        bandit.merge(bandits.create("linucb", ARMS, 2).take())
+    with pytest.raises(ConfigError, match="int is not what"):
+        bandit.merge(3)
+    with pytest.raises(ConfigError, match="share 2"):
+        bandit.add_arm("new", burn_in=3, share=2)
+    with pytest.raises(ConfigError, match="'small' is there already"):
+        bandit.add_arm("small")
 
 
 @pytest.mark.parametrize("name", MERGING)

@@ -265,3 +265,10 @@ def test_without_a_twin_the_failure_is_the_callers() -> None:
 def test_vectors_of_different_embedders_are_never_mixed() -> None:
     with pytest.raises(ConfigError, match="other vectors"):
         FallbackEmbedder(Counting(), Counting(name="another"))
+
+
+def test_parameters_that_there_are_not() -> None:
+    with pytest.raises(ConfigError, match=r"unknown parameter 'dim'; known: .*dimensions"):
+        embedders.create("hashed", dim=32)
+    with pytest.raises(ConfigError, match="dimensions is 'many', expected int"):
+        embedders.create("hashed", dimensions="many")

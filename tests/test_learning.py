@@ -513,6 +513,8 @@ def test_an_answer_that_is_written_again_was_not_good() -> None:
         ({"judge": "maths", "judge_against": "nobody"}, "nobody"),
         ({"judge_against": "maths"}, "needs a `judge`"),
         ({"alpa": 1.0}, "alpa"),
+        ({"d": 5}, "unknown parameter 'd'; known: alpha,"),
+        ({"arms": ["a", "b"]}, "unknown parameter 'arms'"),
         ({"pacing": "hope", "budget_usd_per_day": 1.0}, "hope"),
         ({"metrics": {"stars": (1.0, 1.0)}}, "stars"),
         ({"budget_usd_per_day": 1.0, "prices": Price()}, "no price is known"),

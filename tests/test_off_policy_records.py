@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -65,6 +66,15 @@ def test_a_log_that_never_tried_it_says_nothing() -> None:
     assert found.unsupported == 1.0 and found.refused is not None and "no chance" in found.refused
     few = evaluate_records(*_records(150, 0.1)[:2], policies.create("utility", value_usd=float("inf")))
     assert few.refused is not None and "effective rows" in few.refused
+
+
+def test_records_of_one_user_alone_conclude_nothing() -> None:
+    records, rewards, _ = _records(300, 0.5)
+    own = [msgspec.structs.replace(record, user="u0") for record in records]
+    found = evaluate_records(own, rewards, policies.create("utility", value_usd=float("inf")))
+    assert found.refused is not None and "1 effective users" in found.refused
+    assert set(found.estimates) == {"ips", "snips"}
+    msgspec.json.encode(found)
 
 
 def test_records_that_tell_nothing_are_left_out_and_counted() -> None:

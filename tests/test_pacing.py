@@ -96,6 +96,8 @@ class TestBound:
             (np.zeros((1, 2)), np.zeros((1, 2)), -1.0),
             (np.zeros((1, 2)), np.zeros((1, 2)), math.nan),
             (np.full((1, 2), np.nan), np.zeros((1, 2)), 1.0),
+            (np.zeros((1, 2)), np.array([[-1.0, 0.0]]), 0.0),
+            (np.zeros((1, 2)), np.array([[math.inf, 0.0]]), 0.0),
         ],
     )
     def test_bad_input(self, rewards: FloatArray, costs: FloatArray, budget: float) -> None:

@@ -226,6 +226,30 @@ def test_folds_keep_clusters_whole() -> None:
     assert np.all(np.abs(cross_fitted(np.ones((200, 1)), logged) - reward.mean()) < 0.2)
 
 
+@pytest.mark.parametrize(("n_users", "held"), [(4, (0.9, 0.99)), (25, (0.9, 0.99))])
+def test_few_clusters_widen_by_t_and_are_refused(n_users: int, held: tuple[float, float]) -> None:
+    rng, n = np.random.default_rng(0), 400
+    owner = np.arange(n) % n_users
+    found = []
+    for _ in range(300):
+        reward = 0.5 + 0.2 * rng.normal(size=n_users)[owner] + 0.1 * rng.normal(size=n)
+        found.append(ips(Logged.of(reward, [0] * n, [1.0] * n, [[1.0]] * n, owner)))
+    assert held[0] < np.mean([one.low < 0.5 < one.high for one in found]) < held[1]
+    assert all((one.refused is None) == (n_users >= 20) for one in found)
+
+
+def test_one_cluster_has_no_interval() -> None:
+    logged = Logged.of([1.0, 0.0] * 150, [0] * 300, [1.0] * 300, [[1.0]] * 300, np.zeros(300))
+    found = estimates(logged)
+    for one in found.values():
+        assert (one.low, one.high) == (-math.inf, math.inf)
+        assert one.refused is not None and "only 1 effective users" in one.refused
+    with pytest.raises(BadScores, match="none to compare"):
+        cross_fitted(np.ones((300, 1)), logged)
+    with pytest.raises(BadScores, match="1 clusters, at least 20"):
+        cluster_bootstrap(logged)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -248,6 +272,6 @@ def test_bad_logs_are_refused(field: str, value: list[float]) -> None:
 def test_a_floor_keeps_rows_distributions() -> None:
     found = floored([[0.9, 0.1, 0.0]], 0.05, [[True, True, False]])
     assert found.tolist() == [[pytest.approx(0.86), pytest.approx(0.14), 0.0]]
-    for floor in (-0.1, 0.6):
+    for floor in (-0.1, 0.6, math.nan):
         with pytest.raises(BadScores):
             floored([[0.9, 0.1, 0.0]], floor)

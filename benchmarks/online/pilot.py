@@ -63,7 +63,7 @@ def main() -> None:
             stream, past, policy=policy, params=params, budget_usd=budget, n_seeds=options.seeds
         )
         assert found.overspend == 0
-        low, high = found.quality_ci
+        low, high = found.quality_ci or (float("nan"), float("nan"))  # below three orders
         table.add_row(
             label,
             f"{found.quality_mean / strong:.1%}",

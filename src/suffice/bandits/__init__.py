@@ -66,7 +66,7 @@ def create(name: str, arms: Any, d: int, **params: Any) -> Any:
     ConfigError
         If it has no such parameter, or not of that type.
     """
-    return registry.create(name, {"arms": tuple(arms), "d": d, **params})
+    return registry.create(name, params, {"arms": tuple(arms), "d": d})
 
 
 def load_bandit(directory: Path) -> Bandit:

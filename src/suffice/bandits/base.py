@@ -140,30 +140,38 @@ class BaseBandit:
         Parameters
         ----------
         x : shape (d,)
-        costs_usd : shape (K,)
-            Predicted; NaN is taken for the highest known.
+        costs_usd : shape (K,), at least 0
+            Predicted; NaN: not known. At a price such an arm is pulled only where no eligible arm has a known
+            cost: what nobody knows is not cheap.
         id : of the decision, under which its reward will come
         now : seconds, of any clock that does not go back
         eligible : shape (K,)
             False for arms that may not be pulled.
-        price : reward given up per USD
+        price : reward given up per USD, at least 0
 
         Raises
         ------
         DataError
-            If x does not fit or holds NaN, no arm is eligible, or the id is waited for already.
+            If x does not fit or holds NaN, a cost or the price is out of range, no arm is eligible, or the id
+            is waited for already.
         """
         if id in self._waiting:
             raise DataError(f"decision {id!r} is still waiting for its reward; ids have to differ")
         context = self._context(x)
-        penalty = None if costs_usd is None or not price else price * _filled(costs_usd, len(self.arms))
+        if not 0 <= price < math.inf:
+            raise DataError(f"the price is {price}; expected reward per USD, at least 0")
+        penalty = None
+        if costs_usd is not None:
+            costs = _costs(costs_usd, len(self.arms))
+            if price:
+                penalty, eligible = price * np.nan_to_num(costs), self._priced(costs, eligible)
         place, chances = self._chosen(context, penalty, eligible)
         pull = Pull(id, self.arms[place], context, chances[place], chances, now, self.version)
         self._wait(pull)
         return pull
 
     def choose(
-        self, x: ArrayLike, penalty: FloatArray | None = None, eligible: ArrayLike | None = None
+        self, x: ArrayLike, penalty: ArrayLike | None = None, eligible: ArrayLike | None = None
     ) -> tuple[int, tuple[float, ...]]:
         """The place of the arm that would be pulled and the chances of all; `adopt` makes it a pull.
 
@@ -175,9 +183,21 @@ class BaseBandit:
         Raises
         ------
         DataError
-            If x does not fit or holds NaN, or no arm is eligible.
+            If x or the penalty does not fit or holds NaN, or no arm is eligible.
         """
-        return self._chosen(self._context(x), penalty, eligible)
+        taken = None if penalty is None else np.asarray(penalty, np.float64)
+        if taken is not None and (taken.shape != (len(self.arms),) or not math.isfinite(taken.sum())):
+            raise DataError(f"penalties {taken} for {len(self.arms)} arms; a finite number each is needed")
+        return self._chosen(self._context(x), taken, eligible)
+
+    def _priced(self, costs: FloatArray, eligible: ArrayLike | None) -> ArrayLike | None:
+        """Of the eligible arms those of known cost, where there are any."""
+        known = ~np.isnan(costs)
+        if known.all():
+            return eligible
+        may = np.ones(len(costs), bool) if eligible is None else np.asarray(eligible, bool)
+        priced: BoolArray = may & known if may.shape == known.shape else may  # `_chosen` refuses it
+        return priced if priced.any() else eligible
 
     def _chosen(
         self, context: Vector, penalty: FloatArray | None, eligible: ArrayLike | None
@@ -232,6 +252,17 @@ class BaseBandit:
         if pull.arm in self.arms:
             self._wait(pull)
 
+    def take(self) -> Any:
+        """What was learnt since the last time this was called, for `merge`; raises ConfigError if it cannot
+        be added up."""
+        raise ConfigError(
+            f"replicas of {self.name!r} cannot be put together: what they learn does not add up"
+        )
+
+    def merge(self, other: Any) -> None:
+        """Add what another replica gave by `take`; raises ConfigError if it cannot be added."""
+        self.take()
+
     def waits_for(self, id: str) -> bool:
         """Whether the reward of that pull is still to come."""
         return id in self._waiting
@@ -269,9 +300,17 @@ class BaseBandit:
         ConfigError
             If it is there already, or the floor leaves it no room.
         """
-        taken = self.floor * (len(self.arms) + 1)
-        if name in self.arms or burn_in < 0 or taken > 1 or not 0 < share <= 1:
-            raise ConfigError(f"cannot add {name!r} to {', '.join(self.arms)} with burn_in {burn_in}")
+        if name in self.arms:
+            raise ConfigError(f"the arm {name!r} is there already; take another name")
+        if burn_in < 0 or not 0 < share <= 1:
+            raise ConfigError(
+                f"the arm {name!r} with burn_in {burn_in} and share {share}: from 0, and inside (0, 1], "
+                "are needed"
+            )
+        if self.floor * (len(self.arms) + 1) > 1:
+            raise ConfigError(
+                f"a floor of {self.floor} leaves no room for {name!r} beside {len(self.arms)} arms; lower it"
+            )
         self.arms = (*self.arms, name)
         if burn_in:
             self._burn_in[name] = (burn_in, share)
@@ -418,10 +457,10 @@ def best(values: FloatArray, penalty: FloatArray | None, eligible: BoolArray | N
     return int(values.argmax())
 
 
-def _filled(costs_usd: ArrayLike, n: int) -> FloatArray:
+def _costs(costs_usd: ArrayLike, n: int) -> FloatArray:
     costs = np.asarray(costs_usd, np.float64)
     if costs.shape != (n,):
         raise DataError(f"costs have shape {costs.shape}, expected ({n},)")
-    if np.isnan(costs).any():
-        return np.nan_to_num(costs, nan=float(np.nanmax(costs)) if not np.isnan(costs).all() else 0.0)
+    if not (np.isnan(costs) | ((costs >= 0) & np.isfinite(costs))).all():
+        raise DataError(f"costs are {costs.tolist()} USD; each at least 0, or NaN where it is not known")
     return costs

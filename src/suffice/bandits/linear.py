@@ -105,8 +105,13 @@ class LinearBandit(BaseBandit):
         ConfigError
             If its arms or dimension are others.
         """
+        if not isinstance(other, Statistics):
+            raise ConfigError(f"{type(other).__name__} is not what `take` of a linear bandit gives")
         if other.arms != self.arms or other.gram.shape != self._gram.shape:
-            raise ConfigError(f"a replica with arms {', '.join(other.arms)} and gram {other.gram.shape}")
+            raise ConfigError(
+                f"a replica of {', '.join(other.arms)} with d {other.gram.shape[-1]}, and this is one of "
+                f"{', '.join(self.arms)} with d {self.d}: they have to be the same, in the same order"
+            )
         self._settle()
         self._gram += other.gram
         self._target += other.target

@@ -35,7 +35,8 @@ def lagrangian_bound(
     Raises
     ------
     ValueError
-        If shapes differ, there is no query, a query has no arm, or the budget is negative or NaN.
+        If shapes differ, there is no query, a query has no arm, a cost is negative, or the budget is negative
+        or NaN.
 
     References
     ----------
@@ -103,6 +104,10 @@ def _checked(rewards: FloatArray, costs: FloatArray, budget_usd: float) -> tuple
         )
     if not budget_usd >= 0:
         raise ValueError(f"the budget is {budget_usd} USD per query; expected at least 0")
+    if (costs < 0).any() or np.isinf(costs).any() or np.isinf(rewards).any():
+        raise ValueError(
+            "a cost is negative, or a number infinite; expected USD of at least 0, NaN for unknown"
+        )
     is_unknown = np.isnan(rewards) | np.isnan(costs)
     if is_unknown.all(axis=1).any():
         raise ValueError("a query has no arm with a known reward and cost")

@@ -42,6 +42,15 @@ def get(name: str) -> Any:
 
 
 def create(name: str = "hashed", **params: Any) -> Embedder:
-    """An embedder by name, with its constructor's parameters."""
+    """An embedder by name, with its constructor's parameters.
+
+    Raises
+    ------
+    UnknownName
+        If there is none such.
+    ConfigError
+        If it has no such parameter, or not of that type.
+    """
+    registry.check(name, params)
     embedder: Embedder = get(name)(**params)
     return embedder

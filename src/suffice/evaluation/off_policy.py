@@ -34,7 +34,7 @@ class RecordsEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     unsupported: float
     """Share of the policy's choices that the log gave no chance: nobody knows what they earn."""
     estimates: Mapping[str, OffPolicy]
-    """ips, snips, dm, dr, switch_dr"""
+    """ips, snips, dm, dr, switch_dr; the first two alone where all rows are of one user"""
     refused: str | None
     """Why nothing may be concluded; None: `estimates` may be read, `dm` never alone."""
 
@@ -76,7 +76,8 @@ def evaluate_records(
         target,
         [f"{r.tenant}/{r.user or ''}/{'' if r.user else r.session or r.id}" for r in used],
     )
-    found = estimates(logged, cross_fitted(scores[:, :, None], logged), level=level)
+    predicted = cross_fitted(scores[:, :, None], logged) if logged.n_clusters > 1 else None
+    found = estimates(logged, predicted, level=level)
     unsupported = float(target[logging <= 0].sum() / len(used))
     return RecordsEvaluation(
         n=len(used),

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from suffice.metrics.bootstrap import percentile_interval, resample_counts
 from suffice.metrics.checks import BadScores
+from suffice.metrics.student_t import half_width
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -32,6 +33,8 @@ LEAST_ESS: Final = 100
 """Effective rows without which nothing is concluded."""
 MOST_SHARE: Final = 0.05
 """The largest share of all weight that one row may have."""
+LEAST_CLUSTERS: Final = 20
+"""Effective clusters without which nothing is concluded: with fewer, their spread is not known."""
 LEAST_PROPENSITY: Final = 1e-6
 """A propensity below it is taken for one that was not logged."""
 
@@ -57,6 +60,11 @@ class Logged:
     """(n, K)"""
     cluster: IntArray | None = None
     """(n,): rows of one user or session resemble each other; None: every row by itself"""
+
+    @property
+    def n_clusters(self) -> int:
+        """Rows, where each stands by itself."""
+        return len(self.arm) if self.cluster is None else int(self.cluster.max()) + 1
 
     @classmethod
     def of(
@@ -187,6 +195,11 @@ def cross_fitted(
     ridge : above 0; the constant is not shrunk. An arm without rows is predicted as the mean of all.
     seed : of the folds
 
+    Raises
+    ------
+    BadScores
+        If shapes do not fit, or all rows are of one cluster, which leaves none to train on.
+
     References
     ----------
     Chernozhukov et al. (2018), Double/debiased machine learning, definition 3.1.
@@ -197,9 +210,10 @@ def cross_fitted(
         x = np.broadcast_to(x[:, None, :], (n, k, x.shape[1]))
     if x.shape[:2] != (n, k) or n_folds < 2 or not ridge > 0 or not np.isfinite(x).all():
         raise BadScores(f"features of shape {x.shape} for {n} rows of {k} arms: expected (n, d) or (n, K, d)")
+    if logged.n_clusters < 2:
+        raise BadScores("all rows are of one cluster: no other is left to train on, and none to compare with")
     groups = np.arange(n) if logged.cluster is None else logged.cluster
-    n_groups = int(groups.max()) + 1
-    fold = np.random.default_rng(seed).permutation(n_groups)[groups] % n_folds
+    fold = np.random.default_rng(seed).permutation(logged.n_clusters)[groups] % n_folds
     found = np.empty((n, k))
     for f in range(n_folds):
         train, test = fold != f, fold == f
@@ -231,7 +245,7 @@ def floored(probabilities: ArrayLike, floor: float, eligible: ArrayLike | None =
     p = np.asarray(probabilities, dtype=np.float64)
     may = np.ones(p.shape, dtype=bool) if eligible is None else np.asarray(eligible, dtype=bool)
     n_may = may.sum(axis=-1, keepdims=True)
-    if floor < 0 or (floor * n_may > 1).any() or (n_may == 0).any():
+    if not floor >= 0 or (floor * n_may > 1).any() or (n_may == 0).any():  # NaN too
         raise BadScores(f"a floor of {floor} for {n_may.max()} arms: expected 0 to one over their number")
     if not (p >= 0).all() or np.abs(p.sum(axis=-1) - 1).max() > 1e-6 or p[~may].any():
         raise BadScores("a row is no distribution over its eligible arms: it must sum to 1")
@@ -252,7 +266,16 @@ def cluster_bootstrap(
     Parameters
     ----------
     predicted : as for `direct`; None: SNIPS
+
+    Raises
+    ------
+    BadScores
+        If there are fewer than `LEAST_CLUSTERS` clusters: draws of so few do not show how they differ.
     """
+    if logged.n_clusters < LEAST_CLUSTERS:
+        raise BadScores(
+            f"{logged.n_clusters} clusters, at least {LEAST_CLUSTERS} are needed: log more users or sessions"
+        )
     w = logged.weights
     if predicted is None:
         top, bottom = w * logged.reward, w
@@ -289,7 +312,7 @@ def _predicted(logged: Logged, predicted: ArrayLike) -> FloatArray:
 
 
 def _estimate(logged: Logged, contributions: FloatArray, level: float) -> OffPolicy:
-    """The mean of contributions, with the variance of sums of clusters."""
+    """The mean of contributions, with the variance of sums of clusters; unbounded where there is one."""
     if not 0 < level < 1:
         raise BadScores(f"level {level}: expected inside (0, 1)")
     n, value = len(contributions), float(contributions.mean())
@@ -298,10 +321,11 @@ def _estimate(logged: Logged, contributions: FloatArray, level: float) -> OffPol
         off = np.bincount(logged.cluster, weights=off).astype(np.float64)
     m = len(off)
     error = math.sqrt(float((off**2).sum()) * m / max(m - 1, 1)) / n
-    radius = NormalDist().inv_cdf(0.5 + level / 2) * error
+    normal = NormalDist().inv_cdf(0.5 + level / 2)  # of rows alone: there are enough, or it is refused
+    quantile = normal if logged.cluster is None else half_width(level, m - 1)
+    radius = math.inf if m < 2 else quantile * error
     w = logged.weights
-    total, squares = float(w.sum()), float((w**2).sum())
-    ess = total**2 / squares if squares else 0.0
+    total, ess = float(w.sum()), _effective(w)
     largest = float(w.max()) / total if total else 1.0
     return OffPolicy(
         value=value,
@@ -311,13 +335,26 @@ def _estimate(logged: Logged, contributions: FloatArray, level: float) -> OffPol
         n=n,
         ess=ess,
         largest_weight=largest,
-        refused=_refusal(ess, largest),
+        refused=_refusal(ess, largest, logged),
     )
 
 
-def _refusal(ess: float, largest: float) -> str | None:
+def _effective(weights: FloatArray) -> float:
+    """How many equal weights tell as much."""
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def _refusal(ess: float, largest: float, logged: Logged) -> str | None:
     if ess < LEAST_ESS:
         return f"only {ess:.0f} effective rows, {LEAST_ESS} are needed: log more, or explore more"
+    if logged.cluster is not None:
+        clusters = _effective(np.bincount(logged.cluster, weights=logged.weights).astype(np.float64))
+        if clusters < LEAST_CLUSTERS:
+            return (
+                f"only {clusters:.0f} effective users or sessions, {LEAST_CLUSTERS} are needed: "
+                "rows of one resemble each other; log more of them"
+            )
     if largest > MOST_SHARE:
         return f"one row has {largest:.0%} of all weight, {MOST_SHARE:.0%} is the most: raise the floor"
     return None

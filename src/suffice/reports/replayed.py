@@ -12,9 +12,11 @@ _ROWS: Final = 10
 
 def replay_figures(found: Replay) -> Grid:
     """One row per figure."""
-    low, high = found.quality_ci
+    interval = "no interval: --seeds 3 or more"
+    if found.quality_ci is not None:
+        interval = f"{found.quality_ci[0]:.4f} to {found.quality_ci[1]:.4f}"
     rows = [
-        ("quality", f"{found.quality_mean:.4f}  ({low:.4f} to {high:.4f})"),
+        ("quality", f"{found.quality_mean:.4f}  ({interval})"),
         ("share of the bound", f"{found.share_of_bound:.1%} of {found.bound:.4f}"),
         ("cost per query", f"{found.cost_per_query:.3g} of {found.budget:.3g} USD"),
         ("overspend", f"{found.overspend:.3g} USD"),
@@ -25,7 +27,7 @@ def replay_figures(found: Replay) -> Grid:
     return Grid(
         title=f"{found.policy}, paced by {found.pacing}"
         + ("" if found.scenario == "none" else f", scenario {found.scenario}"),
-        head=("", f"mean of {found.n_seeds} orders"),
+        head=("", f"mean of {found.n_seeds} orders" if found.n_seeds > 1 else "one order"),
         rows=tuple(rows),
         note="The bound is the most that hindsight could have had for the budget.",
     )

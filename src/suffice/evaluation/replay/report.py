@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 
 from suffice.evaluation.replay.play import Played
+from suffice.metrics.student_t import half_width
 from suffice.types import FloatArray
 
 _POINTS: Final = 50
-_Z: Final = 1.96
+_LEAST_ORDERS: Final = 3
+"""Without which an interval is not given: of two it is wider than what there is to know."""
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -33,8 +35,9 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     pacing: str
     scenario: str
     quality_mean: float
-    quality_ci: tuple[float, float]
-    """95 %, of the mean over seeds: t interval, seeds being independent orders of the stream."""
+    quality_ci: tuple[float, float] | None
+    """95 %, of the mean over seeds: t interval, seeds being independent orders of the stream. None: fewer
+    than three orders say nothing of how they differ."""
     cost_per_query: float
     budget: float
     overspend: float
@@ -94,20 +97,13 @@ def report(
     )
 
 
-def _interval(values: FloatArray) -> tuple[float, float]:
-    """95 % of the mean; the mean itself where there is one value."""
+def _interval(values: FloatArray) -> tuple[float, float] | None:
+    """95 % of the mean."""
     n, mean = len(values), float(values.mean())
-    if n < 2:
-        return mean, mean
-    half = _t(n - 1) * float(values.std(ddof=1)) / np.sqrt(n)
+    if n < _LEAST_ORDERS:
+        return None
+    half = half_width(0.95, n - 1) * float(values.std(ddof=1)) / np.sqrt(n)
     return max(0.0, mean - float(half)), min(1.0, mean + float(half))
-
-
-def _t(df: int) -> float:
-    """Student's 97.5 % quantile by Cornish and Fisher's expansion, exact below 4."""
-    exact = {1: 12.706, 2: 4.303, 3: 3.182}
-    z = _Z
-    return exact.get(df, z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2))
 
 
 def _curve(rewards: FloatArray, bound: float) -> tuple[Point, ...]:

@@ -93,6 +93,7 @@ def configured(
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {error}") from None
     _check(name, settings, arms, candidates)
+    bandits.registry.check(name, own, hidden=("arms", "d"))
     known = inspect.signature(bandits.get(name)).parameters
     careful = {key: value for key, value in _CAREFUL.items() if key in known and key not in own}
     if "floor" in careful:

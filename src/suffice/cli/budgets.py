@@ -78,6 +78,7 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show every budget with what is spent, held for calls under way, and left."""
 
     async def read(ledger: Ledger) -> tuple[list[Budget], Mapping[tuple[str, int], Use]]:
+        await ledger.apply(())  # what dead processes held is given back
         return await ledger.budgets(), await ledger.uses()
 
     found, uses = with_ledger(store_url, read, must_exist=False)

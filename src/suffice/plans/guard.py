@@ -143,6 +143,11 @@ class Guard:
             self._standing.clear()
         self._standing[account] = span.period, use
 
+    def settled(self, account: str, amount: int) -> None:
+        """A call of that account took so much since."""
+        period, use = self._standing.get(account, (0, 0))
+        self._standing[account] = period, use + amount
+
     def count(self, budget: Budget, event: Event) -> None:
         label = budget.name if budget.name in self._configured else f"({budget.per})"
         events = self.events.setdefault(label, BudgetEvents())

@@ -141,7 +141,7 @@ class Holding:
         self._guard: Guard | None = None
         self._id = ""
         self.standings: list[tuple[Budget, Span, int, int]] = []
-        """Of each budget with books: spent and reserved, this call included."""
+        """Of each budget with books: spent and reserved, by others than this call."""
 
     def take_own(self, own: dict[str, int]) -> Refusal | None:
         """Set aside in the budgets per request, which need no ledger."""
@@ -180,16 +180,19 @@ class Holding:
         self._id = guard.new_id()
         lease_s = (self.options.timeout_s or LONGEST_S) + GRACE_S
         outcome = await guard.desk.reserve(Reserve(self._id, claims, lease_s))
+        is_in = outcome.refused is None
         for claim, span, (spent, reserved) in zip(claims, spans, outcome.used, strict=False):
-            guard.saw(claim.account, span, spent + reserved)
+            guard.saw(claim.account, span, spent + reserved - is_in * claim.amount)
         if outcome.refused is not None:
             budget, subject, amount = self._kept[outcome.refused]
             spent, reserved = outcome.used[outcome.refused]
             span = spans[outcome.refused]
             return Refusal(budget, subject, span, spent, reserved, amount, outcome.oldest)
         self.standings = [
-            (budget, span, *use)
-            for (budget, _, _), span, use in zip(self._kept, spans, outcome.used, strict=True)
+            (budget, span, spent, reserved - amount)
+            for (budget, _, amount), span, (spent, reserved) in zip(
+                self._kept, spans, outcome.used, strict=True
+            )
         ]
         return None
 
@@ -223,7 +226,8 @@ class Holding:
         if self._guard is None or not self._kept:
             return
         amounts: Sequence[int] = [_or(took.get(budget.unit), amount) for budget, _, amount in self._kept]
-        for (budget, _, reserved), amount in zip(self._kept, amounts, strict=True):
+        for (budget, subject, reserved), amount in zip(self._kept, amounts, strict=True):
+            self._guard.settled(budget.account(subject), amount)
             if amount > reserved:
                 self._guard.count(budget, "overrun")
         self._guard.desk.settle(Settle(self._id, tuple(amounts)))

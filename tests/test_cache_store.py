@@ -9,17 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from servers import Missing, postgres_server
 from suffice.caching.base import Kept
 from suffice.caching.canonical import asked
 from suffice.errors import StoreError
-from suffice.store.cache_sqlite import Condition, SqliteCache
+from suffice.store.cache_log import CacheLog, Condition, News
+from suffice.store.cache_postgres import PostgresCache
+from suffice.store.cache_sqlite import SqliteCache
 from suffice.types import Answer, Options, Query
+from test_ledger import postgres_url  # noqa: F401  a fixture
 
 NOW = 1_000_000.0
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
@@ -36,42 +41,66 @@ def kept(text: str, *, tenant: str = "a", candidate: str = "small", at: float = 
     )
 
 
-def put(cache: SqliteCache, one: Kept, vector: Any = None, *, entries: int = 100, stage: str = "") -> None:
+def put(cache: CacheLog, one: Kept, vector: Any = None, *, entries: int = 100, stage: str = "") -> None:
     cache.put(stage, one, vector, "hashed", entries=entries, now=one.at)
 
 
-def texts(cache: SqliteCache) -> list[str]:
-    """What another process would find at its start."""
-    other = SqliteCache(cache.path)
-    news = other.news()
-    other.close()
+def another(cache: Any) -> Any:
+    """As another process opens it."""
+    return SqliteCache(cache.path) if isinstance(cache, SqliteCache) else PostgresCache(cache._url)
+
+
+def heard(cache: CacheLog) -> News:
+    """What it learns, which over a network takes a moment."""
+    deadline = time.monotonic() + 10
+    while (news := cache.news()) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert news is not None
+    return news
+
+
+def texts(cache: CacheLog) -> list[str]:
+    """What another process would find at its start."""
+    other = another(cache)
+    news = other.news() or News([], [])
+    other.close()
     return [row.kept.asked.text for row in news.rows]
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "sqlite":
+        made: Any = SqliteCache(tmp_path / "cache.db")
+    else:
+        made = PostgresCache(request.getfixturevalue("postgres_url"))
+        made._write([("TRUNCATE suffice.cache_entries, suffice.cache_forgotten", ())])
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def cache(tmp_path: Path) -> Any:
+def file(tmp_path: Path) -> Any:
     made = SqliteCache(tmp_path / "cache.db")
     yield made
     made.close()
 
 
-def test_another_process_learns_what_is_kept_and_forgotten(cache: SqliteCache) -> None:
-    other = SqliteCache(cache.path)
-    assert other.news() is not None and other.news() is None
+def test_another_process_learns_what_is_kept_and_forgotten(cache: CacheLog) -> None:
+    other = another(cache)
+    other.news()
+    assert other.news() is None
     one = kept("q", tags=("x",))
     put(cache, one, VECTOR)
-    news = other.news()
-    assert news is not None and other.news() is None
+    news = heard(other)
+    assert other.news() is None
     (row,) = news.rows
     assert (row.kept.asked, row.kept.tags, row.embedder, row.stage) == (one.asked, one.tags, "hashed", "")
     assert row.kept.answer.content == one.answer.content
     assert row.vector is not None and row.vector.tolist() == VECTOR.tolist()
     assert cache.forget(Condition(tag="x", tenant="a"), NOW + 1) == 1
-    news = other.news()
-    assert news is not None and news.forgotten == [Condition(tag="x", tenant="a", before=NOW + 1)]
+    assert heard(other).forgotten == [Condition(tag="x", tenant="a", before=NOW + 1)]
     own = cache.news()
-    assert own is not None and not own.rows and not own.forgotten, "nobody hears of its own"
+    assert own is None or not (own.rows or own.forgotten), "nobody hears of its own"
     other.close()
 
 
@@ -87,7 +116,7 @@ def test_another_process_learns_what_is_kept_and_forgotten(cache: SqliteCache) -
         (Condition(tenant="a", candidate="large"), ["1", "3"]),
     ],
 )
-def test_what_meets_the_condition_goes(cache: SqliteCache, condition: Condition, left: list[str]) -> None:
+def test_what_meets_the_condition_goes(cache: CacheLog, condition: Condition, left: list[str]) -> None:
     put(cache, kept("1", tags=("x", "y")))
     put(cache, kept("2", candidate="large", at=NOW + 1, tags=("xy",)))
     put(cache, kept("3", tenant="b", at=NOW + 2))
@@ -95,7 +124,7 @@ def test_what_meets_the_condition_goes(cache: SqliteCache, condition: Condition,
     assert texts(cache) == left
 
 
-def test_the_same_request_has_one_row_and_the_oldest_go(cache: SqliteCache) -> None:
+def test_the_same_request_has_one_row_and_the_oldest_go(cache: CacheLog) -> None:
     for i in range(130):
         put(cache, kept(str(i), at=NOW + i / 10), entries=5)
         put(cache, kept(str(i), at=NOW + i / 10), entries=5)
@@ -108,7 +137,7 @@ def test_the_same_request_has_one_row_and_the_oldest_go(cache: SqliteCache) -> N
     assert len(set(texts(cache))) == len(texts(cache))
 
 
-def test_stages_have_room_of_their_own(cache: SqliteCache) -> None:
+def test_stages_have_room_of_their_own(cache: CacheLog) -> None:
     put(cache, kept("top"))
     for i in range(70):
         put(cache, kept(str(i)), entries=3, stage="other")
@@ -116,14 +145,14 @@ def test_stages_have_room_of_their_own(cache: SqliteCache) -> None:
     assert {size.stage for size in cache.sizes(NOW)} == {"", "other"}
 
 
-def test_a_row_that_cannot_be_read_costs_no_other(cache: SqliteCache, caplog: Any) -> None:
-    put(cache, kept("good"))
-    put(cache, kept("bad"))
-    with sqlite3.connect(cache.path) as other:
+def test_a_row_that_cannot_be_read_costs_no_other(file: SqliteCache, caplog: Any) -> None:
+    put(file, kept("good"))
+    put(file, kept("bad"))
+    with sqlite3.connect(file.path) as other:
         other.execute("UPDATE entries SET payload = ? WHERE seq = 2", (b"\xc1nonsense",))
     other.close()
     with caplog.at_level(logging.WARNING):
-        assert texts(cache) == ["good"]
+        assert texts(file) == ["good"]
     assert "cannot be read" in caplog.text
 
 
@@ -187,4 +216,18 @@ def test_writers_that_are_killed_lose_nothing_they_said(tmp_path: Path) -> None:
     for name, n in said.items():
         assert n > 0 and {f"{name} {i}" for i in range(n)} <= found
     assert cache.damage() is None
+    cache.close()
+
+
+def test_a_database_that_goes_away_costs_no_answer(caplog: Any) -> None:
+    with pytest.raises(StoreError, match="PostgreSQL"):
+        PostgresCache("postgresql://nobody@127.0.0.1:9/nothing")
+    with suppress(Missing), postgres_server() as url:
+        cache = PostgresCache(url)
+        put(cache, kept("q"))
+    if "cache" not in locals():
+        pytest.skip("PostgreSQL is not installed")
+    with pytest.raises(StoreError), caplog.at_level(logging.WARNING):
+        put(cache, kept("late"))
+    assert cache.news() is None
     cache.close()

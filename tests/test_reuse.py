@@ -26,7 +26,8 @@ from suffice.plans.confidence import AnswerConfidence
 from suffice.plans.reuse import chunks_of, keepable
 from suffice.plans.reuse.rewriting import Rewriting, rewriting_query
 from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
-from suffice.store.cache_sqlite import Condition, SqliteCache
+from suffice.store.cache_log import Condition
+from suffice.store.cache_sqlite import SqliteCache
 from suffice.types import Answer, Caller, Feedback, Options, Query, Record, TokenLogprob, Usage
 from test_engine import make_engine
 

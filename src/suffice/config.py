@@ -170,7 +170,8 @@ class CacheConfig(_Strict, frozen=True, kw_only=True):
     tags: list[str] = []
     """What all answers may be forgotten by."""
     store: str | None = None
-    """`sqlite:///cache.db` outlives the process and is shared by workers; None: in memory."""
+    """`sqlite:///cache.db` outlives the process and is shared by workers, `postgresql://...` by machines;
+    None: in memory."""
 
 
 class GateConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from suffice.config import DEFAULT_FILE, CacheConfig, Config
 from suffice.errors import ConfigError
 
 if TYPE_CHECKING:
-    from suffice.store.cache_sqlite import Size, SqliteCache
+    from suffice.store.cache_log import CacheLog, Size
 
 _cache = typer.Typer(help="Answers that are given again: status, clear, forget.", no_args_is_help=True)
 CacheOption = Annotated[
@@ -84,7 +84,7 @@ def _forget(
 
 
 def _gone(store: str | None, as_json: bool, **condition: Any) -> None:
-    from suffice.store.cache_sqlite import Condition
+    from suffice.store.cache_log import Condition
 
     with _opened(store) as (cache, url):
         n = cache.forget(Condition(**condition), time.time())
@@ -101,7 +101,7 @@ def cache_url(config: Config) -> str | None:
 
 
 @contextmanager
-def _opened(url: str | None) -> Iterator[tuple[SqliteCache, str]]:
+def _opened(url: str | None) -> Iterator[tuple[CacheLog, str]]:
     """The cache's file, which must be there."""
     from suffice.plans.reuse.configured import open_cache
 
@@ -114,7 +114,6 @@ def _opened(url: str | None) -> Iterator[tuple[SqliteCache, str]]:
     if found.startswith(_SQLITE) and not Path(found.removeprefix(_SQLITE)).exists():
         raise ConfigError(f"no cache at {found.removeprefix(_SQLITE)} yet; --store names another")
     cache = open_cache(found)
-    assert cache is not None
     try:
         yield cache, found
     finally:

@@ -155,7 +155,6 @@ def check_cache(config: Config) -> Iterator[Finding]:
             yield Finding(name="cache", status="warn", detail=detail, remedy=remedy)
             return
         cache = open_cache(url)
-        assert cache is not None
         try:
             n = sum(one.n for one in cache.sizes(datetime.now(UTC).timestamp()))
         finally:

@@ -12,13 +12,13 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from suffice.caching.base import Kept, Vector
 from suffice.errors import StoreCorrupt, StoreError
+from suffice.store.cache_log import EDGE, Condition, News, Size, read_row, row_of
 from suffice.store.connection import MEMORY
 from suffice.store.faults import translated
 
@@ -55,47 +55,7 @@ _SCHEMA: Final = (
 )
 _TRIM_EVERY: Final = 64
 _REMEMBERED_S: Final = 7 * 86_400.0
-"""So long a condition stays in the file: a process that looked at nothing for longer starts anew."""
-_EDGE: Final = "\x1f"
-"""Between tags; no header can carry it."""
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is forgotten: entries that meet all that is given. See `suffice.caching.Cache.forget`."""
-
-    tenant: str | None = None
-    tag: str | None = None
-    candidate: str | None = None
-    before: float | None = None
-
-
-class Row(NamedTuple):
-    """One answer that a process kept."""
-
-    stage: str
-    kept: Kept
-    vector: Vector | None
-    embedder: str
-    """The name of that which made the vector."""
-
-
-class News(NamedTuple):
-    """What came since the last look, of other processes (at the first look, all there is)."""
-
-    rows: list[Row]
-    forgotten: list[Condition]
-
-
-class Size(NamedTuple):
-    """What a part of the file holds."""
-
-    stage: str
-    tenant: str
-    candidate: str
-    n: int
-    n_expired: int
-    bytes: int
-    oldest: float
+"""So long a condition stays in the file."""
 
 
 class SqliteCache:
@@ -153,7 +113,7 @@ class SqliteCache:
         self._version = version
         self._seen = found[-1][0] if found else self._seen
         self._heard = said[-1][0] if said else self._heard
-        rows = [row for _, *parts in found if (row := _row(*parts)) is not None]
+        rows = [row for _, *parts in found if (row := read_row(*parts)) is not None]
         return News(rows, [msgspec.json.decode(text, type=Condition) for _, text in said])
 
     def put(
@@ -166,19 +126,7 @@ class SqliteCache:
         StoreError
             If it cannot be written.
         """
-        values = (
-            stage,
-            kept.key,
-            kept.asked.tenant,
-            kept.candidate,
-            _EDGE.join(("", *kept.tags, "")),
-            kept.at,
-            kept.expires_at,
-            self._token,
-            embedder,
-            None if vector is None else np.asarray(vector, dtype="<f4").tobytes(),
-            msgspec.msgpack.encode(kept),
-        )
+        values = row_of(stage, kept, vector, embedder, self._token)
         with self._lock, translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -221,7 +169,7 @@ class SqliteCache:
                 values.append(value)
         if condition.tag is not None:
             wheres.append("instr(tags, ?)")
-            values.append(f"{_EDGE}{condition.tag}{_EDGE}")
+            values.append(f"{EDGE}{condition.tag}{EDGE}")
         said = msgspec.structs.replace(condition, before=before)
         with self._lock, translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
@@ -314,13 +262,3 @@ def _aside(path: Path) -> Path:
     for tail in ("-wal", "-shm"):
         path.with_name(path.name + tail).unlink(missing_ok=True)
     return aside
-
-
-def _row(stage: str, payload: bytes, vector: bytes | None, embedder: str) -> Row | None:
-    """None if it cannot be read: one such row must not cost the others."""
-    try:
-        kept = msgspec.msgpack.decode(payload, type=Kept)
-        return Row(stage, kept, None if vector is None else np.frombuffer(vector, dtype="<f4"), embedder)
-    except (msgspec.MsgspecError, ValueError):
-        _log.warning("a row of the cache cannot be read; it is left out")
-        return None

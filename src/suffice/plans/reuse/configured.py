@@ -17,6 +17,7 @@ from suffice.plans.confidence import AnswerConfidence
 from suffice.plans.reuse.rewriting import Rewriting
 from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
 from suffice.protocols import Embedder
+from suffice.store.cache_log import CacheLog
 from suffice.store.cache_sqlite import SqliteCache
 
 _SQLITE = "sqlite:///"
@@ -43,7 +44,7 @@ def configured(
     if not any(settled.values()):
         return None
     url = next((one.store for one in settled.values() if one is not None and one.store is not None), None)
-    log = open_cache(url)
+    log = None if url is None else open_cache(url)
     stages: dict[str, Stage] = {}
     default = None
     for name, section in settled.items():
@@ -57,13 +58,28 @@ def configured(
     return Reusing(stages, default=default, log=log)
 
 
-def open_cache(url: str | None) -> SqliteCache | None:
-    """Where kept answers outlive the process; None for nowhere."""
-    if url is None:
-        return None
+def open_cache(url: str) -> CacheLog:
+    """Where kept answers outlive the process.
+
+    Raises
+    ------
+    ConfigError
+        If the URL names nothing of the kind.
+    MissingDependency
+        Without the extra [postgres].
+    StoreError
+        If it cannot be opened.
+    """
     if url.startswith(_SQLITE):
         return SqliteCache(url.removeprefix(_SQLITE))
-    raise ConfigError(f"{url!r} names no cache; expected sqlite:///cache.db", key="cache.store")
+    if url.startswith(("postgresql:", "postgres:")):
+        from suffice.store.cache_postgres import PostgresCache
+
+        return PostgresCache(url)
+    raise ConfigError(
+        "the cache's store is sqlite:///cache.db or postgresql://...; left out, it is in memory",
+        key="cache.store",
+    )
 
 
 def _section(given: CacheConfig | bool | None) -> CacheConfig | None:
@@ -124,7 +140,7 @@ def _stage(
     scopes: Mapping[str, Scope],
     config: Config,
     embedder: Callable[[], Embedder],
-    log: SqliteCache | None,
+    log: CacheLog | None,
 ) -> Stage:
     settings = Settings(
         ttl_s=section.ttl_s,

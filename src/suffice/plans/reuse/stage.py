@@ -20,7 +20,7 @@ from suffice.plans.base import Event
 from suffice.plans.reuse.flight import Flight, Flights
 from suffice.plans.reuse.replay import REWRITE, from_cache, given_again, keepable, replayed
 from suffice.protocols import Embedder
-from suffice.store.cache_sqlite import Condition, SqliteCache
+from suffice.store.cache_log import CacheLog, Condition
 from suffice.types import Answer, Decision, Feedback, Record, Reuse
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Stage:
         embedder: Embedder | None = None,
         is_slow: bool = False,
         rewriting: Rewriting | None = None,
-        log: SqliteCache | None = None,
+        log: CacheLog | None = None,
     ) -> None:
         """
         Parameters
@@ -214,7 +214,7 @@ class Stage:
             name = "" if self._embedder is None else self._embedder.name
             self._later(asyncio.to_thread(self._write, self._log, kept, vector, name))
 
-    def _write(self, log: SqliteCache, kept: Kept, vector: Vector | None, embedder: str) -> None:
+    def _write(self, log: CacheLog, kept: Kept, vector: Vector | None, embedder: str) -> None:
         try:
             log.put(self.name, kept, vector, embedder, entries=self.settings.entries, now=kept.at)
         except StoreError as error:
@@ -276,7 +276,7 @@ class Reusing:
     """All stages of an engine."""
 
     def __init__(
-        self, stages: Mapping[str, Stage], *, default: Stage | None = None, log: SqliteCache | None = None
+        self, stages: Mapping[str, Stage], *, default: Stage | None = None, log: CacheLog | None = None
     ) -> None:
         """
         Parameters

@@ -2,9 +2,9 @@
 
     python benchmarks/caching/compare.py [--pairs FILE] [--peer PYTHON] [--vectors DIR] [--show]
 
-Without --pairs: the test part of the written pairs. With it, a JSON list of {"text_a", "text_b", "label"} as
-in GPTCache's own `similiar_qqp_full.json`, of which --sample are drawn, as many of either label; --peer is the
-python of an environment with gptcache; its cache is run with our MiniLM vectors (its default ONNX
+Without --pairs: the test part of the written pairs. With it, a JSON list of {"text_a", "text_b", "label"},
+as GPTCache's own `similiar_qqp_full.json`, of which --sample are drawn, as many of either label; --peer is
+the python of an environment with gptcache; its cache is run with our MiniLM vectors (its default ONNX
 models come from a hub).
 """
 

@@ -1,6 +1,6 @@
 """Trains the judgements that ship: weights on two parts of the written pairs, calibration on a third.
 
-    python benchmarks/caching/train.py [--precision 0.98] [--vectors DIR] [--write FILE]
+    python benchmarks/caching/train.py [--precision 0.99] [--vectors DIR] [--write FILE]
 
 The test part is not read.
 """
@@ -22,7 +22,7 @@ from suffice.caching.reading import read
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--precision", type=float, default=0.98)
+    parser.add_argument("--precision", type=float, default=0.99)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--show", action="store_true", help="pairs of the calibration part that go wrong")

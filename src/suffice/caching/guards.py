@@ -24,8 +24,10 @@ def negation(a: Reading, b: Reading) -> bool:
 
 
 def names(a: Reading, b: Reading) -> bool:
-    """A name (a capital within a sentence) that the other text does not have in any spelling."""
-    return not (a.names <= b.words and b.names <= a.words)
+    """A name (a capital within a sentence) or quoted word that the other text does not have."""
+    if not (a.names <= b.words and b.names <= a.words):
+        return True
+    return not (a.quoted <= b.spelt | b.quoted and b.quoted <= a.spelt | a.quoted)
 
 
 def units(a: Reading, b: Reading) -> bool:

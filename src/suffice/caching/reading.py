@@ -24,6 +24,7 @@ _TOKEN: Final = re.compile(
     rf"(?<![\w)])-(?=\d)|\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?|[$€£¥%°+*/=<>^×÷]|°[CF]\b|(?:(?!\d)[^{_PUNCTUATION}])+",
     re.IGNORECASE,
 )
+_QUOTED: Final = re.compile('["“„«「`]([^"“”„«»「」`]{1,200})["”“»」`]')
 _SPACELESS: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 )
@@ -63,6 +64,10 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     numbers: tuple[str, ...]
     """Ascending as text."""
     names: frozenset[str]
+    quoted: frozenset[str]
+    """Words between quotation marks, lower-case: they are meant as they are spelt."""
+    spelt: frozenset[str]
+    """All words in lower case, as they are spelt."""
     negations: int
     units: frozenset[str]
     dates: frozenset[str]
@@ -104,9 +109,9 @@ def read(text: str) -> Reading:
     """
     known = lexicon()
     plain = _folded(text[:MAX_CHARACTERS])
+    quoted = frozenset(" ".join(_QUOTED.findall(plain)).casefold().split())
     plain = known.rewritten(plain)
-    tokens = list(_tokens(plain, known))
-    return _gathered(tokens, known)
+    return _gathered(list(_tokens(plain, known)), quoted, known)
 
 
 def _folded(text: str) -> str:
@@ -143,7 +148,7 @@ def _begins(text: str, at: int) -> bool:
     return not before or before[-1] in _SENTENCE_END
 
 
-def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
+def _gathered(tokens: list[_Token], quoted: frozenset[str], known: Lexicon) -> Reading:
     words: set[str] = set()
     unknown: set[str] = set()
     names: set[str] = set()
@@ -190,6 +195,8 @@ def _gathered(tokens: list[_Token], known: Lexicon) -> Reading:
         unknown=frozenset(unknown),
         numbers=tuple(sorted(numbers)),
         names=frozenset(names),
+        quoted=quoted,
+        spelt=frozenset(lowers),
         negations=negations,
         units=frozenset(by_kind["unit"]),
         dates=frozenset(by_kind["date"]),

@@ -303,6 +303,25 @@ class TestDoctor:
             (RECORDED + "store: sqlite:///no/such/folder/s.db\n", "store", "not there"),
             (RECORDED + "store: mysql://x\n", "store", "names no store"),
             (HOSTED.replace("KEY", "k, options: {sytem: x}"), "model a", "unknown options sytem"),
+            (RECORDED + "budgets: [{name: b, usd: 1}]\n", "budgets", "'b' cannot be kept: weak"),
+            (
+                RECORDED + "budgets: [{name: b, tokens: 9, per: model, only: x}]\n",
+                "budgets",
+                "not in the panel",
+            ),
+            (RECORDED + "ledger: mysql://x\n", "budgets", "expected postgresql://"),
+            (
+                RECORDED + "policy: {name: pilot}\nplan: {name: best_of}\n",
+                "policy auto",
+                "leave out the plan",
+            ),
+            (RECORDED + "policy: {name: pilot, path: /proc/x}\n", "policy auto", "nothing can be kept in"),
+            (RECORDED + "policy: {name: pilot, d: 5}\n", "policy auto", "unknown parameter 'd'"),
+            (
+                RECORDED + "policy: {name: pilot}\nembedder_params: {dim: 32}\n",
+                "policy auto",
+                "unknown parameter 'dim'",
+            ),
         ],
     )
     def test_what_is_wrong_fails_with_a_remedy(
@@ -315,6 +334,22 @@ class TestDoctor:
         assert name in failed, done.out
         assert said in failed[name]["detail"]
         assert failed[name]["remedy"]
+
+    @pytest.mark.parametrize(
+        ("budgets", "said"),
+        [
+            ("[{name: b, usd: 1, degrade: 'auto:nope'}]", "'auto:nope', which is no pipeline"),
+            ("[{name: b, usd: 1}, {name: b, usd: 2}]", "two budgets have the name 'b'"),
+            ("[{name: b, usd: 1}]", ""),
+        ],
+    )
+    def test_budgets_that_up_would_refuse_fail(
+        self, suffice: Commands, provider: FakeProvider, budgets: str, said: str
+    ) -> None:
+        priced = provider.config.replace("    strength", "    max_output_tokens: 4000\n    strength")
+        suffice.write(f"{priced}budgets: {budgets}\n")
+        (found,) = (f for f in suffice("doctor", "--json").json["findings"] if f["name"] == "budgets")
+        assert (found["status"] == "fail") == bool(said) and said in found["detail"]
 
     def test_an_unknown_price_is_a_warning(self, suffice: Commands) -> None:
         suffice.write("models:\n  - {name: a, provider: vllm, model: my-own}\n")

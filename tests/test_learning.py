@@ -22,6 +22,7 @@ from suffice.errors import ArtefactError, BudgetExceeded, ConfigError, InvalidRe
 from suffice.gateway.metrics import Metrics
 from suffice.pipeline import Pipeline, strongest
 from suffice.plans.learning import Learner, configured, reward
+from suffice.plans.learning.kept import Shelf
 from suffice.plans.learning.pace import DAY_S, Bills, Pace
 from suffice.plans.learning.rewards import Fairness, is_first
 from suffice.protocols import PolicyContext
@@ -375,6 +376,14 @@ def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
         ):
             with pytest.raises(ArtefactError, match="name another `path`"):
                 Panel(path=str(state), **strange)
+        panel.learner.check()
+        fresh = tmp_path / "not" / "yet"
+        Shelf(fresh, "x").check()
+        assert not fresh.parent.exists(), "looking changes nothing"
+        with pytest.raises(ArtefactError, match="name another `path`"):
+            Shelf(state, "linucb on something").check()
+        with pytest.raises(ArtefactError, match="nothing can be kept"):
+            Shelf(Path("/proc/x"), "x").check()
         with pytest.raises(ArtefactError, match="nothing can be kept"):
             Panel(path=str(state / "state" / "learner.json"))
         facts = state / "state" / "learner.json"

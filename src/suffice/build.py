@@ -159,7 +159,10 @@ def open_learners(learners: Mapping[str, Learner], store: Store) -> None:
 def check_budgets(
     budgets: Sequence[Budget], candidates: Sequence[Candidate], pipelines: Collection[str]
 ) -> None:
-    """Raise a ConfigError where a budget could not be kept, or degrades to a pipeline that there is not."""
+    """Raise a ConfigError where a budget could not be kept, shares its name, or degrades to no pipeline."""
+    names = [budget.name for budget in budgets]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two budgets have the name {twice[0]!r}; each needs its own", key="budgets")
     for budget in budgets:
         check(budget, candidates)
         way = budget.degrades_to
@@ -324,8 +327,7 @@ def make_learner(
     from suffice.plans.learning import configured
 
     try:
-        if pipeline.plan.name != "single":
-            raise ConfigError(f"it learns who answers well alone: leave out the plan {pipeline.plan.name!r}")
+        _check_learns(pipeline.plan.name)
         return configured(
             policy.name,
             policy.params,
@@ -382,14 +384,22 @@ def _judge(chosen: RouterConfig, config: Config) -> Model | None:
 def check_policy(
     policy: PolicyConfig, pipeline: str, config: Config, candidates: Sequence[Candidate]
 ) -> None:
-    """Whether a policy other than `guarantee` can be made; raises a ConfigError if not."""
+    """Whether a policy other than `guarantee` can be made, and opened; nothing is written.
+
+    Raises
+    ------
+    ConfigError, ArtefactError
+        If not.
+    """
     if policy.name not in _bandits(policy.name):
         _policy(policy, pipeline)
         return
     from suffice.plans.learning import configured
 
+    section = config.pipelines.get(pipeline, PipelineConfig())
+    _check_learns((section.plan or config.plan).name)
     arms = [candidate.name for candidate in candidates]
-    configured(
+    learner = configured(
         policy.name,
         policy.params,
         config.path,
@@ -398,6 +408,12 @@ def check_policy(
         candidates=candidates,
         embedder=_embedder(config),
     )
+    learner.check()
+
+
+def _check_learns(plan: str) -> None:
+    if plan != "single":
+        raise ConfigError(f"it learns who answers well alone: leave out the plan {plan!r}")
 
 
 def _policy(config: PolicyConfig, pipeline: str) -> Policy:

@@ -178,6 +178,22 @@ def _router(pipeline: str, chosen: RouterConfig, config: Config, candidates: Seq
     return Finding(name=name, status="ok", detail=detail)
 
 
+def check_budgets(config: Config) -> Iterator[Finding]:
+    """Every budget can be kept for this panel, and the ledger's URL names one; nothing is connected to."""
+    from suffice.store import open_ledger
+
+    if not config.budgets and config.ledger is None:
+        return
+    try:
+        build.check_budgets(config.budgets, build.panel(config), ["auto", *config.pipelines])
+        open_ledger(config.ledger)
+    except SufficeError as error:
+        yield Finding(name="budgets", status="fail", detail=str(error), remedy="see docs/budgets.md")
+        return
+    names = ", ".join(budget.name for budget in config.budgets) or "none but those set at run time"
+    yield Finding(name="budgets", status="ok", detail=names)
+
+
 def check_endpoints(config: Config) -> Iterator[Finding]:
     """Whether each provider answers and serves the model: its list of models, which costs nothing."""
     from suffice.starter.served import LISTS, served_models

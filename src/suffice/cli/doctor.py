@@ -51,7 +51,7 @@ def _doctor(
 
 
 def _findings(path: Path | None, *, online: bool, call: bool) -> Iterator[Finding]:
-    from suffice.cli import checks, checks_panel
+    from suffice.cli import checks, checks_gate, checks_panel
 
     yield from checks.check_python()
     yield from checks.check_packages()
@@ -63,6 +63,8 @@ def _findings(path: Path | None, *, online: bool, call: bool) -> Iterator[Findin
     yield from checks_panel.check_models(config)
     if config.models:
         yield from checks_panel.check_routing(config)
+        yield from checks_panel.check_budgets(config)
+        yield from checks_gate.check_gates(config)
     yield from checks.check_store(config)
     yield from checks.check_cache(config)
     yield from checks.check_port(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +81,18 @@ class Shelf:
                 "`path`, it is then learnt anew from the store's records"
             )
         return kept
+
+    def check(self) -> None:
+        """Raises ArtefactError if nothing can be kept there, or what is kept does not fit; makes nothing."""
+        if self.path.exists():
+            if self.load() is not None:
+                self.bandit()
+            return
+        above = next(one for one in self.path.absolute().parents if one.exists())
+        try:
+            os.rmdir(tempfile.mkdtemp(dir=above))
+        except OSError as error:
+            raise ArtefactError(f"nothing can be kept in {self.path}: {error}") from error
 
     def bandit(self) -> BaseBandit:
         """Raises ArtefactError if it is damaged."""

@@ -76,6 +76,11 @@ class Learner:
         self._looking: asyncio.Task[None] | None = None
         self._is_due = False
 
+    def check(self) -> None:
+        """Raises ArtefactError if `open` would; makes no folder that is not there."""
+        if self._shelf is not None:
+            self._shelf.check()
+
     def open(self, books: SqliteLearning) -> None:
         """Take up the kept state and all that came since; blocks.
 

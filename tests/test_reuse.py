@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fakes import CHEAP, DEAR, FakeModel
+from suffice.budgets import Budget, MemoryLedger
 from suffice.build import build
 from suffice.caching.base import Found, Kept
 from suffice.caching.canonical import asked as asked_of
@@ -23,12 +24,25 @@ from suffice.embedders import HashedNgrams
 from suffice.engine import CLIENT_GONE, Engine, Request, Result
 from suffice.errors import AllAttemptsFailed, ConfigError, ProviderUnavailable
 from suffice.plans.confidence import AnswerConfidence
+from suffice.plans.guard import Guard
 from suffice.plans.reuse import chunks_of, keepable
 from suffice.plans.reuse.rewriting import Rewriting, rewriting_query
 from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
+from suffice.plans.trials import Assigned
 from suffice.store.cache_log import Condition
 from suffice.store.cache_sqlite import SqliteCache
-from suffice.types import Answer, Caller, Feedback, Options, Query, Record, TokenLogprob, Usage
+from suffice.types import (
+    Answer,
+    Caller,
+    Feedback,
+    Learnable,
+    Options,
+    Query,
+    Record,
+    TokenLogprob,
+    Trial,
+    Usage,
+)
 from test_engine import make_engine
 
 TEXT = "What is the capital of Peru?"
@@ -404,6 +418,83 @@ def test_usage_counts_once() -> None:
     usage = Usage(prompt_tokens=6, completion_tokens=1)
     assert sum(record.usage.prompt_tokens or 0 for record in records) == usage.prompt_tokens
     assert sum(record.cost_usd or 0 for record in records) == CHEAP.cost_usd(usage)
+
+
+# --- budgets, experiments, policies that learn
+
+
+def test_a_hit_needs_no_budget_and_followers_only_their_own() -> None:
+    model = FakeModel("small", "Lima.", stall_s=0.02, price=DEAR)
+    budget = Budget(name="all", per="key", usd=1e-9, every="day")
+    engine = cached(engine=make_engine(model, guard=Guard(MemoryLedger(), [budget]), retries=0))
+    stage = stage_of(engine)
+    key = stage.asked(chat())
+    assert key is not None
+    answer = Answer(content="Lima.", candidate="small", finish_reason="stop", cost_usd=Decimal(1))
+    stage.keep(key, answer, "sfc-0")
+    hit = asked(engine, chat())[0]
+    assert (way(hit.record), hit.record.cost_usd, hit.said) == ("exact", Decimal(0), ())
+
+    async def work() -> list[Any]:
+        keys = [chat("Anew?", caller=Caller(key_id=name)) for name in ("k1", "k1", "k2")]
+        return list(await asyncio.gather(*map(engine.answer, keys), return_exceptions=True))
+
+    assert all(isinstance(one, AllAttemptsFailed) for one in go(work))
+    assert model.n_calls == 0
+    one, two = (chat("Anew?", caller=Caller(key_id=name)) for name in ("k1", "k2"))
+    assert stage.flight_key(key, one, is_budgeted=True) != stage.flight_key(key, two, is_budgeted=True)
+    assert stage.flight_key(key, one, is_budgeted=False) == stage.flight_key(key, two, is_budgeted=False)
+
+
+class Always:
+    """An experiment that treats everybody."""
+
+    standing = ()
+
+    async def assign(self, model: str, *_: Any) -> Any:
+        trial = Trial(experiment="e", arm="treatment", share=1.0, unit="u")
+        return Assigned(None, "small", "", trial)  # type: ignore[arg-type]
+
+    async def close(self) -> None: ...
+
+
+def test_a_treatment_is_neither_kept_nor_shared() -> None:
+    small, large = FakeModel("small", stall_s=0.01), FakeModel("large", "Lima.")
+    engine = cached(small, large)
+    engine.trials = Always()  # type: ignore[assignment]
+
+    async def work() -> list[Result]:
+        together = await asyncio.gather(*(engine.answer(chat()) for _ in range(3)))
+        return [*together, await engine.answer(chat())]
+
+    results = go(work)
+    assert small.n_calls == 4
+    assert {way(result.record) for result in results} == {"bypass"}
+    assert all(result.record.trial is not None for result in results)
+    engine.trials = None
+    first, again = asked(engine, chat(), chat())
+    engine.trials = Always()  # type: ignore[assignment]
+    hit = asked(engine, chat())[0].record
+    assert (way(again.record), way(hit), hit.trial) == ("exact", "exact", None), "a hit is in no experiment"
+    assert first.record.candidate == "large"
+
+
+def test_nobody_learns_from_a_hit() -> None:
+    learnable = Learnable(learner="auto", version=0, x=b"\0\0\0\0")
+    engine = cached(FakeModel("small", "Lima.", stall_s=0.01))
+    decide = engine.decide
+
+    async def learning(request: Request) -> Any:
+        return msgspec.structs.replace(await decide(request), learnable=learnable)
+
+    engine.decide = learning  # type: ignore[method-assign]
+
+    async def work() -> list[Result]:
+        together = await asyncio.gather(*(engine.answer(chat()) for _ in range(3)))
+        return [*together, await engine.answer(chat())]
+
+    taught = [result.record.decision.learnable for result in go(work)]
+    assert taught == [learnable, None, None, None]
 
 
 # --- near answers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import threading
@@ -121,6 +123,26 @@ def test_a_hundred_at_once_make_one_upstream_call(gateway: Running, provider: Pr
         assert len(provider.upstream.requests) == n + 1
         words = [headers["x-suffice-cache"] for _, headers, _ in found]
         assert (words.count("miss"), words.count("hit")) == (1, 99)
+
+
+def test_who_began_the_call_may_hang_up(gateway: Running, provider: Provider) -> None:
+    n, hung_up = len(provider.upstream.requests), provider.upstream.n_hangups
+    provider.plays(answer("late", delay_s=1.5), model="large")
+    body = json.dumps(chat("Who stays?"))
+    leader = http.client.HTTPConnection(gateway.root.removeprefix("http://"))
+    leader.request("POST", PATH, body, {"content-type": "application/json"})
+    time.sleep(0.4)
+    found: list[Any] = []
+    follower = threading.Thread(target=lambda: found.append(gateway.ask(PATH, chat("Who stays?"))))
+    follower.start()
+    time.sleep(0.4)
+    leader.close()
+    follower.join()
+    code, headers, reply = found[0]
+    assert (code, reply["choices"][0]["message"]["content"]) == (200, "late")
+    assert headers["x-suffice-cost-usd"] != "0", "the one who stayed accounts for it"
+    assert (len(provider.upstream.requests), provider.upstream.n_hangups) == (n + 1, hung_up)
+    assert said(gateway, "Who stays?")[0] == "hit"
 
 
 def test_a_failure_reaches_all_who_wait_and_the_next_asks_again(gateway: Running, provider: Provider) -> None:

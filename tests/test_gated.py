@@ -395,6 +395,55 @@ def test_gates_stand_in_the_schema() -> None:
         parse(text, file=Path("x.yaml"), environ={})
 
 
+def test_doctor_looks_at_gates(tmp_path: Path) -> None:
+    from suffice.cli.checks_gate import check_gates
+
+    def found(gate: str) -> list[tuple[str, str]]:
+        return [(one.status, one.detail) for one in check_gates(configured(tmp_path, gate))]
+
+    ((status, detail),) = found("{name: prefix_margin, share: 0.3}")
+    assert status == "ok" and "prefix_margin: single by retrieve, multi by ircot; 3 documents" in detail
+    Corpus(tmp_path / "empty.db").close()
+    assert found("{corpus: empty.db}")[0][0] == "warn"
+    assert found("{corpus: none.db}")[0][0] == "fail"
+
+
+# --- a real model
+
+
+@pytest.mark.slow
+def test_a_local_model_looks_up_what_it_cannot_know(tmp_path: Path) -> None:
+    from suffice.providers.local import model_file
+
+    if not model_file("small").is_file():
+        pytest.skip("no local model: suffice pull small")
+    config = configured(
+        tmp_path, "{name: confidence_probe, signal: normalised_probability, threshold: 0.85, single: {k: 2}}"
+    )
+    local = "models: [{name: small, provider: local, options: {threads: 1, max_tokens: 16}}]"
+    file = tmp_path / "suffice.yaml"
+    lines = file.read_text().splitlines()
+    file.write_text(
+        "\n".join([local, *[one for one in lines if one and "models" not in one and "- {" not in one]])
+    )
+    config = load(file, {})
+
+    async def main() -> dict[str, Any]:
+        engine = build(config)
+        results = {}
+        for text in ("What is the capital of France? One word.", "Who built the Zorb lighthouse?"):
+            options = Options(fields={"temperature": 0, "max_tokens": 16})
+            results[text[:3]] = await engine.answer(Request(query=Query(text=text), options=options))
+        await engine.close()
+        return results
+
+    results = asyncio.run(main())
+    known, looked_up = results["Wha"].record.retrieval, results["Who"].record.retrieval
+    assert known.strategy == "none" and "Paris" in results["Wha"].answer.content
+    assert looked_up.strategy == "single" and "Quill" in results["Who"].answer.content
+    assert len(results["Who"].record.attempts) == 2
+
+
 # --- behind the gateway
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,3 +92,39 @@ def _check_text(node: yaml.Node, file: Path) -> None:
     if any("\ud800" <= char <= "\udfff" for char in node.value):
         line = node.start_mark.line + 1
         raise ConfigError(f"{ascii(node.value)[:60]} is not Unicode text", file=str(file), line=line)
+
+
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_NUMBER: Final = re.compile(r"[-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?")
+_MOST_SHOWN: Final = 40
+
+
+def explained(what: str, path: str, plain: Any, choices: Iterable[str] = ()) -> str:
+    """What msgspec says of a value, with that value, and what would do in its place.
+
+    Parameters
+    ----------
+    path : as msgspec writes it, from `$`
+    plain : that in which the value stands
+    choices : what the value may be, where it is one of a few
+
+    Examples
+    --------
+    >>> explained("Expected `int` >= 1", "$.a[0]", {"a": [0]})
+    'Expected `int` >= 1, found 0'
+    """
+    if known := ", ".join(choices):
+        return f"{what}; known: {known}"
+    value = plain
+    for key, place in _STEP.findall(path):
+        if isinstance(value, dict):
+            value = value.get(key)
+        else:
+            value = value[int(place)] if place and isinstance(value, list) else None
+    if not isinstance(value, str | int | float):
+        return what
+    found = repr(value[:_MOST_SHOWN] if isinstance(value, str) else value)
+    is_number = isinstance(value, str) and what.startswith(("Expected `int", "Expected `float"))
+    is_quoted = is_number and _NUMBER.fullmatch(value)
+    hint = ": numbers go without quotes, and with a point before an exponent (1.0e-12)" if is_quoted else ""
+    return f"{what}, found {found}{hint}"

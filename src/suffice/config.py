@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-from suffice import _yaml, plans
+from suffice import _yaml, plans, policies
 from suffice.budgets import Budget
 from suffice.catalogue.rows import CAPABILITIES
 from suffice.errors import ConfigError, UnknownName
@@ -308,7 +308,7 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
     try:
         config = msgspec.convert(plain, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise _located(error, lines, file) from None
+        raise _located(error, lines, file, plain) from None
     _check(config, lines, file)
     return msgspec.structs.replace(config, directory=str(file.parent))
 
@@ -334,7 +334,7 @@ def _include(plain: dict[str, Any], file: Path, environ: Mapping[str, str], line
         try:
             msgspec.convert(part, Included, strict=True)
         except msgspec.ValidationError as error:
-            raise _located(error, its_lines, other) from None
+            raise _located(error, its_lines, other, part) from None
         for key in ("models", "rules"):
             if part.get(key):
                 plain[key] = [*(plain.get(key) or ()), *part[key]]
@@ -432,9 +432,9 @@ _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
 
-def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Path) -> ConfigError:
+def _located(error: msgspec.ValidationError, lines: Mapping[str, int], file: Path, plain: Any) -> ConfigError:
     sections: tuple[type[msgspec.Struct], ...] = (*_Strict.__subclasses__(), Rule, Condition, Budget)
-    return located(error, lines, file, sections, "`suffice init --schema` lists those there are")
+    return located(error, lines, file, sections, "`suffice init --schema` lists those there are", plain)
 
 
 def located(
@@ -443,6 +443,7 @@ def located(
     file: Path,
     sections: Sequence[type[msgspec.Struct]],
     remedy: str = "",
+    plain: Any = None,
 ) -> ConfigError:
     """A failed conversion with its line and key.
 
@@ -450,6 +451,7 @@ def located(
     ----------
     sections : whose fields are the keys there are
     remedy : what to do about an unknown key; empty: its section's keys are listed
+    plain : what was converted, for the value that is wrong
     """
     match = _AT.match(str(error))
     assert match is not None
@@ -457,6 +459,7 @@ def located(
     if unknown := _UNKNOWN.search(what):
         path, what = f"{path}.{unknown.group(1)}", _unknown_key(unknown.group(1), sections, remedy)
     path = _spelled_out(path, lines)
+    what = _yaml.explained(what, path, plain, _choices(what, path, sections))
     return ConfigError(what, file=str(file), line=lines.get(path), key=path.removeprefix("$").lstrip("."))
 
 
@@ -465,6 +468,16 @@ def _unknown_key(name: str, sections: Sequence[type[msgspec.Struct]], remedy: st
     near = get_close_matches(name, sorted(known), 1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     return f"unknown key{meant}; {remedy or 'known: ' + ', '.join(sorted(known))}"
+
+
+def _choices(what: str, path: str, sections: Sequence[type[msgspec.Struct]]) -> list[str]:
+    """Of a key that may be one of a few words."""
+    if not what.startswith("Invalid enum value"):
+        return []
+    hints = [get_type_hints(section).get(path.rpartition(".")[2]) for section in sections]
+    return list(
+        dict.fromkeys(word for hint in hints if get_origin(hint) is Literal for word in get_args(hint))
+    )
 
 
 def _spelled_out(path: str, lines: Mapping[str, int]) -> str:
@@ -487,6 +500,26 @@ def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
         except (ConfigError, UnknownName) as error:
             said = str(error)
             named = next((key for key in plan.params if f"{key!r};" in said or f": {key} is " in said), "")
+            key = f"{at}.{named}" if named else at
+            raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key) from None
+
+
+def _check_policies(config: Config, lines: Mapping[str, int], file: Path) -> None:
+    """Parameters of policies that learn; those of the others are looked at when they are made."""
+    sections = {"policy": config.policy}
+    sections |= {
+        f"pipelines.{name}.policy": one.policy for name, one in config.pipelines.items() if one.policy
+    }
+    for at, policy in sections.items():
+        if policy.name in policies.available():
+            continue
+        from suffice.plans.learning import check_params
+
+        try:
+            check_params(policy.name, policy.params)
+        except ConfigError as error:
+            said = str(error)
+            named = next((key for key in policy.params if f" {key}: " in said or f"{key!r};" in said), "")
             key = f"{at}.{named}" if named else at
             raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key) from None
 
@@ -539,6 +572,7 @@ def _check_caches(config: Config, lines: Mapping[str, int], file: Path) -> None:
 
 def _check(config: Config, lines: Mapping[str, int], file: Path) -> None:
     _check_plans(config, lines, file)
+    _check_policies(config, lines, file)
     _check_caches(config, lines, file)
     _check_gates(config, lines, file)
     seen: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from suffice import bandits
+from suffice import _yaml, bandits
 from suffice.errors import ConfigError
 from suffice.plans.learning.deeds import Deeds
 from suffice.plans.learning.kept import Shelf
@@ -85,15 +85,8 @@ def configured(
     ConfigError
         If a parameter is wrong, or no price is known that a budget could be kept with.
     """
-    fields = LearningSettings.__struct_fields__
-    given = {key: value for key, value in params.items() if key in fields}
-    own = {key: value for key, value in params.items() if key not in fields}
-    try:
-        settings = msgspec.convert(given, LearningSettings, strict=True)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {error}") from None
+    settings, own = _split(name, params)
     _check(name, settings, arms, candidates)
-    bandits.registry.check(name, own, hidden=("arms", "d"))
     known = inspect.signature(bandits.get(name)).parameters
     careful = {key: value for key, value in _CAREFUL.items() if key in known and key not in own}
     if "floor" in careful:
@@ -124,6 +117,26 @@ def configured(
             against=settings.judge_against,
         ),
     )
+
+
+def check_params(name: str, params: Mapping[str, Any]) -> None:
+    """Raises a ConfigError where a bandit's policy does not take them; nothing is said of other names."""
+    if name in bandits.available():
+        _split(name, params)
+
+
+def _split(name: str, params: Mapping[str, Any]) -> tuple[LearningSettings, dict[str, Any]]:
+    """The settings, and the bandit's own parameters."""
+    fields = LearningSettings.__struct_fields__
+    given = {key: value for key, value in params.items() if key in fields}
+    own = {key: value for key, value in params.items() if key not in fields}
+    bandits.registry.check(name, own, hidden=("arms", "d"))
+    try:
+        return msgspec.convert(given, LearningSettings, strict=True), own
+    except msgspec.ValidationError as error:
+        what, _, at = str(error).partition(" - at `$.")
+        path = at.removesuffix("`")
+        raise ConfigError(f"{name}: {path}: {_yaml.explained(what, f'$.{path}', given)}") from None
 
 
 def _check(

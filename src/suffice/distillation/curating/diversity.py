@@ -113,14 +113,14 @@ def radius(vectors: Vectors, chosen: IntArray) -> float:
 
 
 def by_clusters(vectors: Vectors, n: int) -> IntArray:
-    """Rows in turn from each of about sqrt(n) clusters, nearest the centre first.
+    """Rows in turn from each of n / 4 clusters, nearest the centre first.
 
     Clusters are those of k-means from k-center seeds.
     """
     n = min(n, len(vectors))
     if n == 0:
         return np.empty(0, np.intp)
-    centres = vectors[k_center(vectors, max(1, round(n**0.5)))]
+    centres = vectors[k_center(vectors, max(1, n // 4))]
     squares = np.einsum("nd,nd->n", vectors, vectors)
     for _ in range(_ROUNDS):
         of = _distances(vectors, squares, centres).argmin(axis=1)

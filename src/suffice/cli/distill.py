@@ -31,7 +31,7 @@ STAGES: Final = {
     "train": "A student: head, lora, kd_offline, kd_onpolicy, dpo or hosted.",
 }
 """Stages with a command of their own, in the order of `run`, and what they do."""
-MODULES: Final[tuple[str, ...]] = ("distill_evaluate",)
+MODULES: Final[tuple[str, ...]] = ("distill_evaluate", "distill_live", "distill_next")
 """Modules of `suffice.cli` with further commands: each has `register(group)`."""
 ProjectOption = Annotated[
     Path | None, typer.Option("--project", "-p", help="The project's file; distill.yaml by default.")

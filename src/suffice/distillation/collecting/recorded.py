@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -32,8 +32,8 @@ def from_records(
 ) -> Iterator[Row]:
     """Answered requests whose keys consented, oldest first, one row each.
 
-    Only what was asked of one candidate and answered in words is taken: an answer with tool calls or made
-    from several is no example of what the teacher says to the query.
+    Only what one candidate answered in words is taken: an answer with tool calls or made from several is no
+    example of what the teacher says to the query. What a cascade passed on to it is one, and says by whom.
 
     Parameters
     ----------
@@ -84,8 +84,12 @@ def forget_records(project: Project, user: str, *, tenant: str | None = None) ->
 
 def _row(record: Record, feedback: float | None, expires_at: float) -> Row | None:
     answered = [attempt for attempt in record.attempts if attempt.error is None]
-    if len(answered) > 1 or not record.answer or record.query is None:
+    is_cascade = record.decision.plan == "cascade"
+    if is_cascade:
+        answered = [attempt for attempt in answered if not attempt.role]  # what was read is no answer
+    if (len(answered) > 1 and not is_cascade) or not record.answer or record.query is None:
         return None
+    cost = answered[-1].cost_usd if is_cascade and answered else record.cost_usd
     messages = _messages(record.query)
     if not messages:
         return None
@@ -94,12 +98,14 @@ def _row(record: Record, feedback: float | None, expires_at: float) -> Row | Non
     sample = Sample(
         text=record.answer,
         finish=record.finish_reason,
-        cost_usd=record.cost_usd,
+        cost_usd=cost,
         latency_s=record.latency_s,
         prompt_tokens=record.usage.prompt_tokens,
         completion_tokens=record.usage.completion_tokens,
     )
-    meta = {"source": "records", "tenant": record.tenant, "created_at": record.created_at}
+    meta: dict[str, Any] = {"source": "records", "tenant": record.tenant, "created_at": record.created_at}
+    if len(answered) > 1:  # a student that was not sure enough: what is most worth learning
+        meta["passed_on_by"] = [attempt.candidate for attempt in answered[:-1]]
     return Row(
         id=record.id,
         query=query.text,

@@ -24,6 +24,7 @@ registry: Final = Registry(
         "baseline": f"{_HERE}.baselines.stage:STAGE",
         "train": f"{_HERE}.trainers.stage:STAGE",
         "evaluate": f"{_HERE}.assessing.stage:STAGE",
+        "promote": f"{_HERE}.promoting.stage:STAGE",
     },
 )
 

@@ -31,6 +31,7 @@ registry = Registry(
         "head": f"{_HERE}.head:HeadTrainer",
         "lora": f"{_HERE}.lora:Lora",
         "kd_offline": f"{_HERE}.kd_offline:OfflineKD",
+        "kd_onpolicy": f"{_HERE}.kd_onpolicy:OnPolicyKD",
         "dpo": f"{_HERE}.preference:Preference",
         "hosted": f"{_HERE}.hosted:Hosted",
     },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,19 +27,19 @@ def _greedy(model: Causal, prompt: Sequence[int], most: int) -> tuple[list[int],
     """Tokens until the end, which is left out, and all their log-probabilities."""
     import torch
 
-    said: list[int] = []
-    logs: list[float] = []
     ids = torch.tensor([list(prompt)]).to(model.device)
-    kept: Any = None
     with torch.no_grad():
-        for _ in range(most):
-            found = model.lm(input_ids=ids, past_key_values=kept, use_cache=True, logits_to_keep=1)
-            kept = found.past_key_values
-            log_probs = found.logits[0, -1].float().log_softmax(dim=0)
-            token = int(log_probs.argmax())
-            logs.append(float(log_probs[token]))
-            if token == model.end:
-                break
-            said.append(token)
-            ids = torch.tensor([[token]]).to(model.device)
-    return said, logs
+        found = model.lm.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=most,
+            do_sample=False,
+            eos_token_id=model.end,
+            pad_token_id=model.end or 0,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    tokens = found.sequences[0, len(prompt) :].tolist()
+    places = zip(found.logits, tokens, strict=True)
+    logs = [float(logits[0].float().log_softmax(dim=0)[token]) for logits, token in places]
+    return [token for token in tokens if token != model.end], logs

@@ -62,7 +62,7 @@ def licence_of(base: str) -> Licence:
         if sign in words or (name is None and sign in kind):
             return Licence(
                 name=name or terms,
-                warning=f"{base} comes under the {terms}: which bind students made of it too",
+                warning=f"{base} comes under the {terms}, which bind students made of it too",
             )
     if name is None:
         return Licence(

@@ -76,7 +76,10 @@ def train(work: Work) -> Result:
         tried.append((varied, card, folder))
     chosen, card, folder = min(tried, key=lambda one: _loss(one[1]))
     shutil.copytree(
-        folder, work.out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHECKPOINT, ".part-*", "job.json")
+        folder,
+        work.out,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(CHECKPOINT, ".part-*", "job.json", "trl"),
     )
     for _, other, done in tried:
         if other.kind != "hosted":  # whose job is paid for once

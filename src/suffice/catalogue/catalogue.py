@@ -18,7 +18,7 @@ from suffice.errors import ConfigError
 from suffice.types import Candidate, Price
 
 STALE_AFTER_DAYS: Final = 60
-LOCAL_PROVIDERS: Final = frozenset({"local"})
+LOCAL_PROVIDERS: Final = frozenset({"local", "student"})
 PROVIDER_ALIASES: Final = {
     "google": "gemini",
     "google_ai": "gemini",

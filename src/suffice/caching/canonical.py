@@ -3,6 +3,7 @@
 What counts as the same: the order of an object's keys and of tools, composed or decomposed accents (NFC),
 kinds of line end, white space around a message, 1 and 1.0, a field left out and the same field as null.
 White space within a message counts: it is meant in code. Case counts.
+Fields such as `stop` are taken as they are.
 """
 
 from __future__ import annotations
@@ -48,18 +49,25 @@ def asked(query: Query, options: Options, *, tenant: str, also: Sequence[str] = 
     cost = None if limits.max_cost_usd is None else str(limits.max_cost_usd)
     constraints = (cost, limits.max_latency_s, sorted(limits.models))
     scope = _digest((earlier, _fields(options.fields), query.task, constraints, list(also)))
-    return Asked(tenant=tenant, scope=scope, text=text, exact=_digest((tenant, scope.hex(), _plain(text))))
+    return Asked(tenant=tenant, scope=scope, text=text, exact=_digest((tenant, scope.hex(), _text(text))))
 
 
 def _parted(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Any], str]:
     """The conversation with the last user message's text taken out, and that text."""
     last = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=-1)
     if last < 0:
-        return list(messages), ""
+        return [_message(message) for message in messages], ""
     content = messages[last].get("content")
     others = [part for part in content if not _is_text(part)] if isinstance(content, list) else None
     rest = {**messages[last], "content": others}
-    return [*messages[:last], rest, *messages[last + 1 :]], content_text(content)
+    earlier, later = messages[:last], messages[last + 1 :]
+    return [*map(_message, earlier), rest, *map(_message, later)], content_text(content)
+
+
+def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message with its text in one spelling."""
+    content = message.get("content")
+    return {**message, "content": _text(content)} if isinstance(content, str) else message
 
 
 def _is_text(part: Any) -> bool:
@@ -88,19 +96,20 @@ def _encoded(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     """The same value in the one spelling that is digested; a null in an object is left out."""
     if isinstance(value, str):
-        return _text(value)
+        return _sound(value)
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
     if isinstance(value, Mapping):
-        return {_text(str(key)): _plain(item) for key, item in value.items() if item is not None}
+        return {_sound(str(key)): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
 
 
 def _text(text: str) -> str:
-    text = text.replace("\r\n", "\n").strip()
-    if text.isascii():
-        return text
-    # half a surrogate pair, which JSON can name, has no bytes of its own
-    return unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
+    return unicodedata.normalize("NFC", _sound(text.replace("\r\n", "\n").strip()))
+
+
+def _sound(text: str) -> str:
+    """Half a surrogate pair, which JSON can name, has no bytes of its own."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

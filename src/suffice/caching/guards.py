@@ -83,7 +83,7 @@ def roles(a: Reading, b: Reading) -> bool:
 
 def substance(a: Reading, b: Reading) -> bool:
     """Nothing in common that says what they are about: neither a word nor a number."""
-    return a.words.isdisjoint(b.words) and not a.numbers
+    return a.words.isdisjoint(b.words) and not (a.numbers and b.numbers)
 
 
 _MEASURES: Final = frozenset(("howmany", "howmuch", "howlong"))

@@ -78,7 +78,14 @@ class Neighbours:
             self._place[last] = place
 
     def cosine(self, number: int, vector: Vector) -> float:
-        """Of a vector with the one that is kept under a number."""
+        """Of a vector with the one that is kept under a number.
+
+        Raises
+        ------
+        EmbedderError
+            As for `add`.
+        """
+        self._check(vector)
         if self._graph is not None:
             kept = self._graph.get(number, "f32")
             return float(kept @ vector / np.sqrt(kept @ kept))

@@ -22,7 +22,7 @@ from suffice.caching.lexicon import lexicon
 from suffice.caching.reading import Reading, read
 from suffice.calibration import Platt
 from suffice.calibration.checks import sigmoid
-from suffice.calibration.guarantee import clopper_pearson
+from suffice.calibration.guarantee import clopper_pearson, rows_without_loss
 from suffice.calibration.newton import logistic_fit
 from suffice.errors import DataError
 
@@ -49,7 +49,7 @@ Unknown are words that the lexicon does not hold, poles those with an opposite."
 _SIGNS: Final = np.array([0, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, 1, 1, -1])
 """Which way each feature may speak."""
 _FIRST: Final = 0.15
-"""Of the pairs that no guard forbids: the share that the strictest threshold tried would serve."""
+"""Of the pairs that no guard forbids: the share that the strictest threshold tried serves, or more to prove it."""
 _PRIOR: Final = 2.0
 """Rows' worth of belief, per coefficient, that a feature says nothing; so that the fit is always finite."""
 
@@ -211,7 +211,8 @@ def _lowest(probability: NDArray[np.float64], same: NDArray[np.bool_], most_wron
     order = np.argsort(-probability, kind="stable")
     wrong = np.cumsum(~same[order])
     found = None
-    for i in range(max(int(_FIRST * len(order)) - 1, 0), len(order)):
+    first = max(int(_FIRST * len(order)), rows_without_loss(most_wrong, 0.05))
+    for i in range(first - 1, len(order)):
         at = float(probability[order[i]])
         if i + 1 < len(order) and probability[order[i + 1]] == at:
             continue

@@ -303,3 +303,78 @@ def test_the_report_can_be_written_as_a_page(folder: Path, monkeypatch: pytest.M
     found = CliRunner().invoke(build(), command)
     assert found.exit_code == 0, found.output
     assert "student against large" in page.read_text() and text.read_text().startswith("# student against")
+
+
+# --- models of the panel
+
+PROVIDER = '''
+from decimal import Decimal
+
+from suffice.types import Answer, TokenLogprob, Usage
+
+WORDS = {"up": ("rises", "gains"), "down": ("falls", "drops", "slides", "sinks")}
+
+
+class Fake:
+    """Knows a few words; with examples more of them; as a judge it prefers whoever says "up" or "down"."""
+
+    def __init__(self, candidate):
+        self.candidate = candidate
+
+    @classmethod
+    def from_config(cls, candidate, settings, http):
+        return cls(candidate)
+
+    async def answer(self, query, options):
+        messages = query.chat()
+        text = messages[-1]["content"]
+        if "[[A]]" in text or "[[A]]" in messages[0]["content"]:
+            said = "[[C]]"
+        elif "flat" in messages[0]["content"]:
+            said = "flat"
+        else:
+            turns = [one["content"] for one in messages if one["role"] != "system"]
+            known = {word: label for label, words in WORDS.items() for word in words}
+            for example, label in zip(turns[:-1:2], turns[1::2]):
+                known |= {word: label for word in example.split() if word not in NOUNS}
+            said = next((known[word] for word in text.split() if word in known), "flat")
+        logprobs = (TokenLogprob(said, -0.1),)
+        usage = Usage(prompt_tokens=len(messages), completion_tokens=1)
+        return Answer(content=said, candidate=self.candidate.name, usage=usage, cost_usd=Decimal("0.0001"),
+                      latency_s=0.01, finish_reason="stop", logprobs=logprobs)
+
+    async def close(self):
+        pass
+
+
+NOUNS = ("gold", "silver", "oil", "copper", "wheat", "corn", "tin", "zinc")
+'''
+
+
+@pytest.fixture
+def panel(folder: Path) -> Path:
+    (folder / "fake.py").write_text(PROVIDER)
+    (folder / "suffice.yaml").write_text(
+        f"models:\n  - {{name: base, provider: '{folder / 'fake.py'}:Fake', input_usd_per_mtok: 1, "
+        "output_usd_per_mtok: 1, context_window: 1000}\n"
+    )
+    return folder
+
+
+def test_an_untuned_model_is_asked_without_and_with_examples(panel: Path) -> None:
+    found = run_baseline(panel, heads=(), model="base", k=8, prompts={"lazy": "say flat"})
+    quality = found.counts["quality"]["test"]
+    assert quality["prompt_lazy"] < quality["zero_shot"] < quality["few_shot"]
+    assert found.counts["usd_per_1k"]["few_shot"] == pytest.approx(0.1)
+    journals = sorted(path.name for path in (panel / "journals").iterdir())
+    assert journals == ["baseline-few_shot.jsonl", "baseline-prompt_lazy.jsonl", "baseline-zero_shot.jsonl"]
+    sizes = [path.stat().st_size for path in (panel / "journals").iterdir()]
+    run_baseline(panel, heads=(), model="base", k=8, prompts={"lazy": "say flat"})
+    assert sizes == [path.stat().st_size for path in (panel / "journals").iterdir()]  # nothing is asked twice
+
+
+def test_a_student_of_the_panel_and_a_judge(panel: Path) -> None:
+    run_baseline(panel, heads=("words",)), run_train(panel)
+    found = run_evaluate(panel, panel="base", judge="base", judged=50)
+    assert 0.4 < found.counts["quality"]["student"] < 0.9
+    assert found.counts["win_rate"] == 0.5  # the judge calls every pair a tie

@@ -69,8 +69,10 @@ def _forget(
     """Forget the answers that meet all that is given, in running gateways too."""
     if tag is not None and record is not None:
         raise ConfigError("--record names one answer; leave out --tag")
+    from suffice.store.cache_log import RECORD
+
     given: dict[str, Any] = {
-        "tag": tag if record is None else f"record:{record}",
+        "tag": tag if record is None else RECORD + record,
         "tenant": tenant,
         "candidate": candidate,
         "before": since_time(before, time.time()),

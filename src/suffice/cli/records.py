@@ -102,6 +102,14 @@ def _retrieval(record: Record) -> str:
     return f"{found}, cited: {cited}" if cited else found
 
 
+def _reuse(record: Record) -> str:
+    told = record.reuse
+    if told is None:
+        return ""
+    whose = f", {told.of}" if told.of not in (None, record.id) else ""
+    return f"{told.way}{whose}" + (f", saved {usd(told.saved_usd)}" if told.saved_usd is not None else "")
+
+
 def _facts(record: Record) -> list[tuple[str, str]]:
     facts = [
         ("id", record.id),
@@ -118,6 +126,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("latency", f"{seconds(record.latency_s)}, first token {seconds(record.first_token_s)}"),
         ("tokens", f"{count(record.usage.prompt_tokens)} in, {count(record.usage.completion_tokens)} out"),
         ("confidence", _confidence(record)),
+        ("cache", _reuse(record)),
         ("retrieval", _retrieval(record)),
         ("status", str(record.status)),
         ("error", record.error or ""),

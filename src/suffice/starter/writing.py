@@ -24,6 +24,9 @@ _TAIL: Final = """\
 # pipelines:
 #   cheap: {policy: {name: floor, floor: 0.5}}
 
+# Give an answer again to the same request, to others that it serves (semantic), over restarts (store).
+# cache: {semantic: true, ttl_s: 86400, store: "sqlite:///cache.db"}
+
 # Records, feedback, keys and spend.
 store: sqlite:///suffice.db
 

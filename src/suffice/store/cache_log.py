@@ -16,8 +16,10 @@ from suffice.caching.base import Kept, Vector
 
 _log = logging.getLogger(__name__)
 
+RECORD: Final = "record:"
+"""Before a record's id: the tag of the one answer that it left."""
 EDGE: Final = "\x1f"
-"""Around tags; no header can carry it."""
+"""Around tags."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +29,17 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tag: str | None = None
     candidate: str | None = None
     before: float | None = None
+
+
+def told(condition: Condition, now: float) -> Condition:
+    """The condition as others are told it: what is kept later, by somebody's clock, is not meant.
+
+    One record's answer is never kept again: it needs no bound, and so no clocks that agree.
+    """
+    if condition.tag is not None and condition.tag.startswith(RECORD):
+        return condition
+    before = now if condition.before is None else min(condition.before, now)
+    return msgspec.structs.replace(condition, before=before)
 
 
 class Row(NamedTuple):
@@ -89,7 +102,7 @@ def row_of(stage: str, kept: Kept, vector: Vector | None, embedder: str, writer:
         kept.key,
         kept.asked.tenant,
         kept.candidate,
-        EDGE.join(("", *kept.tags, "")),
+        EDGE.join(("", *(tag.replace(EDGE, " ") for tag in kept.tags), "")),
         kept.at,
         kept.expires_at,
         writer,

@@ -16,7 +16,7 @@ import msgspec
 
 from suffice.caching.base import Kept, Vector
 from suffice.errors import MissingDependency, StoreError
-from suffice.store.cache_log import EDGE, Condition, News, Row, Size, read_row, row_of
+from suffice.store.cache_log import EDGE, Condition, News, Row, Size, read_row, row_of, told
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ _TRIM: Final = """
     (SELECT seq FROM suffice.cache_entries WHERE stage = %s ORDER BY seq DESC LIMIT 1 OFFSET %s)
 """
 _FORGET: Final = """
-    DELETE FROM suffice.cache_entries WHERE at < %s AND (%s::text IS NULL OR tenant = %s)
-    AND (%s::text IS NULL OR candidate = %s) AND (%s::text IS NULL OR strpos(tags, %s) > 0)
+    DELETE FROM suffice.cache_entries WHERE (%s::float8 IS NULL OR at < %s)
+    AND (%s::text IS NULL OR tenant = %s) AND (%s::text IS NULL OR candidate = %s) AND (%s::text IS NULL OR strpos(tags, %s) > 0)
 """
 _SIZES: Final = """
     SELECT stage, tenant, candidate, count(*), count(*) FILTER (WHERE expires_at <= %s),
@@ -128,12 +128,12 @@ class PostgresCache:
 
     def forget(self, condition: Condition, now: float) -> int:
         """As `CacheLog.forget`."""
-        before = now if condition.before is None else min(condition.before, now)
-        said = msgspec.json.encode(msgspec.structs.replace(condition, before=before)).decode()
-        tag = None if condition.tag is None else f"{EDGE}{condition.tag}{EDGE}"
-        whom = (before, *[condition.tenant] * 2, *[condition.candidate] * 2, tag, tag)
-        told = "INSERT INTO suffice.cache_forgotten (at, writer, condition) VALUES (%s, %s, %s)"
-        counts = self._write([(_FORGET, whom), (told, (now, self._token, said))])
+        said = told(condition, now)
+        tag = None if said.tag is None else f"{EDGE}{said.tag}{EDGE}"
+        bounds = [twice for one in (said.before, said.tenant, said.candidate, tag) for twice in (one, one)]
+        tell = "INSERT INTO suffice.cache_forgotten (at, writer, condition) VALUES (%s, %s, %s)"
+        text = msgspec.json.encode(said).decode()
+        counts = self._write([(_FORGET, bounds), (tell, (now, self._token, text))])
         return counts[0]
 
     def sizes(self, now: float) -> list[Size]:

@@ -12,13 +12,13 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from suffice.caching.base import Kept, Vector
 from suffice.errors import StoreCorrupt, StoreError
-from suffice.store.cache_log import EDGE, Condition, News, Size, read_row, row_of
+from suffice.store.cache_log import EDGE, Condition, News, Size, read_row, row_of, told
 from suffice.store.connection import MEMORY
 from suffice.store.faults import translated
 
@@ -53,6 +53,10 @@ _SCHEMA: Final = (
     )
     """,
 )
+_FORGET: Final = """
+    DELETE FROM entries WHERE (?1 IS NULL OR at < ?1) AND (?2 IS NULL OR tenant = ?2)
+    AND (?3 IS NULL OR candidate = ?3) AND (?4 IS NULL OR instr(tags, ?4))
+"""
 _TRIM_EVERY: Final = 64
 _REMEMBERED_S: Final = 7 * 86_400.0
 """So long a condition stays in the file."""
@@ -160,21 +164,13 @@ class SqliteCache:
         StoreError
             If it cannot be written.
         """
-        before = now if condition.before is None else min(condition.before, now)
-        wheres: list[str] = ["at < ?"]
-        values: list[Any] = [before]
-        for name in ("tenant", "candidate"):
-            if (value := getattr(condition, name)) is not None:
-                wheres.append(f"{name} = ?")
-                values.append(value)
-        if condition.tag is not None:
-            wheres.append("instr(tags, ?)")
-            values.append(f"{EDGE}{condition.tag}{EDGE}")
-        said = msgspec.structs.replace(condition, before=before)
+        said = told(condition, now)
+        tag = None if said.tag is None else f"{EDGE}{said.tag}{EDGE}"
+        bounds = (said.before, said.tenant, said.candidate, tag)
         with self._lock, translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                gone = self._writer.execute(f"DELETE FROM entries WHERE {' AND '.join(wheres)}", values)
+                gone = self._writer.execute(_FORGET, bounds)
                 self._writer.execute(
                     "INSERT INTO forgotten (at, writer, condition) VALUES (?, ?, ?)",
                     (now, self._token, msgspec.json.encode(said).decode()),

@@ -35,7 +35,12 @@ def keepable(answer: Answer) -> Answer:
 def given_again(kept: Answer) -> Answer:
     """It takes no call and costs nothing."""
     return msgspec.structs.replace(
-        kept, usage=FREE, cost_usd=Decimal(0), latency_s=0.0, first_token_s=None, no_logprobs="kept"
+        kept,
+        usage=FREE,
+        cost_usd=Decimal(0),
+        latency_s=0.0,
+        first_token_s=None,
+        no_logprobs="it was given before",
     )
 
 

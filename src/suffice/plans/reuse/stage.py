@@ -20,7 +20,7 @@ from suffice.plans.base import Event
 from suffice.plans.reuse.flight import Flight, Flights
 from suffice.plans.reuse.replay import REWRITE, from_cache, given_again, keepable, replayed
 from suffice.protocols import Embedder
-from suffice.store.cache_log import CacheLog, Condition
+from suffice.store.cache_log import RECORD, CacheLog, Condition
 from suffice.types import Answer, Decision, Feedback, Record, Reuse
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ LONGEST: Final = 50_000
 COMPLAINTS: Final = ("score", "thumb")
 """Names of feedback that speak against an answer where the value is below `GOOD`."""
 GOOD: Final = 0.5
-_RECORD: Final = "record:"
-"""The tag by which the answer of one record is forgotten."""
 _ROUTELLM: Final = "router-"
 
 
@@ -193,7 +191,7 @@ class Stage:
             candidate=answer.candidate,
             at=now,
             expires_at=now + self.settings.ttl_s,
-            tags=(_RECORD + record_id, *dict.fromkeys((*self.settings.tags, *tags))),
+            tags=(RECORD + record_id, *dict.fromkeys((*self.settings.tags, *tags))),
         )
         self._exact.put(kept, None, now)
         is_semantic = self._semantic is not None and not is_rewritten
@@ -338,7 +336,7 @@ class Reusing:
         if record.reuse is None or record.reuse.of is None:
             return
         try:
-            await self.forget(Condition(tenant=record.tenant, tag=_RECORD + record.reuse.of))
+            await self.forget(Condition(tenant=record.tenant, tag=RECORD + record.reuse.of))
         except StoreError as error:
             _log.warning("an answer was forgotten in memory only: %s", error)
 
@@ -350,4 +348,4 @@ class Reusing:
 
 
 def _record_of(kept: Kept) -> str | None:
-    return next((tag.removeprefix(_RECORD) for tag in kept.tags if tag.startswith(_RECORD)), None)
+    return next((tag.removeprefix(RECORD) for tag in kept.tags if tag.startswith(RECORD)), None)

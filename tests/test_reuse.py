@@ -19,6 +19,7 @@ from suffice.budgets import Budget, MemoryLedger
 from suffice.build import build
 from suffice.caching.base import Found, Kept
 from suffice.caching.canonical import asked as asked_of
+from suffice.cli.checks import check_cache
 from suffice.config import parse
 from suffice.embedders import HashedNgrams
 from suffice.engine import CLIENT_GONE, Engine, Request, Result
@@ -749,3 +750,21 @@ def test_what_is_kept_is_out_of_reach_once_the_configuration_is_another() -> Non
         assert scope(base) != scope(base + other), other
         assert scope(base, "small") == scope(base + other, "small"), other
     assert scope(base) != scope("cache: {personal: true}\n")
+
+
+def test_doctor_looks_at_the_cache(tmp_path: Path) -> None:
+    models = MODELS.replace("{name: small,", "{name: small, capabilities: [json],")
+
+    def found(text: str) -> list[tuple[str, str]]:
+        config = parse(models + text, file=Path("s.yaml"), environ={})
+        return [(one.status, one.detail) for one in check_cache(config)]
+
+    assert found("") == []
+    assert "log-probabilities" in found("cache: {rewrite: {model: small}}")[0][1]
+    file = tmp_path / "cache.db"
+    text = f"cache: {{store: 'sqlite:///{file}'}}"
+    assert found(text) == [("ok", f"sqlite:///{file}: not there yet")]
+    SqliteCache(file).close()
+    assert found(text) == [("ok", f"sqlite:///{file}: 0 answers, undamaged")]
+    file.write_bytes(b"nothing of the kind" * 100)
+    assert found(text)[0][0] == "warn"

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from suffice.catalogue import Catalogue
-from suffice.config import Config
+from suffice.config import CacheConfig, Config
 from suffice.errors import ConfigError, StoreError
 
 REQUIRED: Final = ("numpy", "msgspec", "httptools", "pyyaml", "pyarrow", "typer", "rich")
@@ -137,10 +137,17 @@ def _damage(path: Path) -> str | None:
 
 
 def check_cache(config: Config) -> Iterator[Finding]:
-    """What is kept on disk: opens, is undamaged. A file that is not there yet is not made."""
+    """Rewriting models can say how sure they are. What is kept on disk opens, and is undamaged."""
+    from suffice.build import panel
     from suffice.cli.cache import cache_url
     from suffice.plans.reuse.configured import open_cache
 
+    sections = [config.cache, *(section.cache for section in config.pipelines.values())]
+    writers = {one.rewrite.model for one in sections if isinstance(one, CacheConfig) and one.rewrite}
+    silent = [one.name for one in panel(config) if one.name in writers and not one.allows("logprobs")]
+    if silent:
+        detail = f"{', '.join(silent)} gives no log-probabilities: nothing that it rewrites is ever given"
+        yield Finding(name="cache", status="warn", detail=detail, remedy="name another under cache.rewrite")
     url = cache_url(config)
     if url is None:
         return

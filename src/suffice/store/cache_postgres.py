@@ -54,7 +54,8 @@ _TRIM: Final = """
 """
 _FORGET: Final = """
     DELETE FROM suffice.cache_entries WHERE (%s::float8 IS NULL OR at < %s)
-    AND (%s::text IS NULL OR tenant = %s) AND (%s::text IS NULL OR candidate = %s) AND (%s::text IS NULL OR strpos(tags, %s) > 0)
+    AND (%s::text IS NULL OR tenant = %s) AND (%s::text IS NULL OR candidate = %s)
+    AND (%s::text IS NULL OR strpos(tags, %s) > 0)
 """
 _SIZES: Final = """
     SELECT stage, tenant, candidate, count(*), count(*) FILTER (WHERE expires_at <= %s),

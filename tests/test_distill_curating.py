@@ -449,3 +449,19 @@ def test_the_whole_way(tmp_path: Path) -> None:
     assert [one.manifest.stage for one in done] == ["collect", "judge", "curate"]
     assert sum(done[-1].manifest.counts["parts"].values()) == 40
     assert "- usable: 40" in (done[-1].folder / "card.md").read_text()
+
+
+@pytest.mark.slow
+def test_losses_of_a_causal_model(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    import tiny_gemma
+    from suffice.distillation.curating import ModelLosses
+    from suffice.errors import ConfigError
+
+    losses = ModelLosses(str(tiny_gemma.write(tmp_path / "model")))
+    alone, after, empty = losses(["", "is it a", ""], ["b", "b", ""])
+    assert alone > 0 and after > 0 and alone != after and empty == 0
+    assert losses([""], ["b"])[0] == alone
+    with pytest.raises(ConfigError, match="holds no causal model"):
+        ModelLosses(str(tmp_path / "nothing"))

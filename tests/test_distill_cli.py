@@ -1,0 +1,119 @@
+"""`suffice distill` and `suffice keys consent` as people type them."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from commands import Commands
+from suffice.distillation.flywheel import RayExecutor
+from suffice.errors import MissingDependency
+from teachers import PANEL, truth
+
+
+@pytest.fixture
+def suffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(tmp_path, monkeypatch, capsys)
+
+
+def project(folder: Path, more: str = "") -> None:
+    (folder / "suffice.yaml").write_text(PANEL)
+    rng = random.Random(2)
+    lines = []
+    for number in range(80):
+        words = " ".join("".join(rng.choices("abcdefgh", k=8)) for _ in range(6))
+        text = f"{words} {('rises', 'falls')[number % 2]}"
+        known = {"reference": truth(text)} if number < 40 else {}
+        lines.append({"query_id": f"q{number}", "query": text, "user": f"u{number % 4}"} | known)
+    (folder / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "distill.yaml").write_text(
+        "teacher: teacher\ntask: {labels: [up, down]}\nlimits: {usd: 9}\n"
+        f"collect: {{file: q.jsonl}}\njudge: {{model: judge}}\n{more}"
+    )
+
+
+def test_the_stages_by_name(suffice: Commands, tmp_path: Path) -> None:
+    project(tmp_path)
+    early = suffice("distill", "judge")
+    assert early.code == 1 and "run `suffice distill collect` first" in early.err
+    done = suffice("distill", "collect")
+    assert done.code == 0, done.err
+    assert "usable: 80" in done.out and "80 usable records, fewer than the 300" in " ".join(done.err.split())
+    judged = suffice("distill", "judge", "--json")
+    assert judged.code == 0, judged.err
+    assert judged.json["counts"]["judge"]["asked"] == 40 and judged.json["is_new"]
+    curated = suffice("distill", "curate")
+    assert curated.code == 0, curated.err
+    assert "parts: train" in curated.out and "leaks: exact 0" in curated.out
+    assert "(done before)" in suffice("distill", "curate").out
+    status = suffice("distill", "status", "--json").json
+    assert status["curate"]["counts"]["rows"] > 60 and status["baseline"] is None
+    shown = suffice("distill", "status").out
+    assert "curate" in shown and "to do" in shown
+    ran = suffice("distill", "run", "--upto", "curate", "--json")
+    assert [one["is_new"] for one in ran.json] == [False, False, False]
+
+
+def test_a_user_goes(suffice: Commands, tmp_path: Path) -> None:
+    project(tmp_path)
+    assert suffice("distill", "run", "--upto", "judge").code == 0
+    gone = suffice("distill", "forget", "u1")
+    assert gone.code == 0 and gone.out.count("removed") == 4  # two stages, two journals
+    again = suffice("distill", "collect", "--json").json
+    assert again["counts"]["rows"] == 60
+    nothing = suffice("distill", "forget", "u1")
+    assert "holds nothing of that user" in " ".join(nothing.out.split())
+
+
+def test_mistakes_are_named(suffice: Commands, tmp_path: Path) -> None:
+    assert "no project at distill.yaml" in suffice("distill", "collect").err
+    project(tmp_path, "curate: {bugdet: 3}\n")
+    assert suffice("distill", "run", "--upto", "judge").code == 0
+    wrong = suffice("distill", "curate")
+    assert wrong.code == 1 and "bugdet" in wrong.err and "known: labels" in wrong.err
+    assert suffice("distill", "run", "--upto", "nothing").code == 1
+    (tmp_path / "distill.yaml").write_text("teacher: unsaid\ncollect: {file: q.jsonl}\n")
+    assert "may_train_on_output: true" in " ".join(suffice("distill", "collect").err.split())
+
+
+def test_keys_consent(suffice: Commands) -> None:
+    bare = suffice("keys", "create", "--distill")
+    assert bare.code == 2 and "without --keep-content" in bare.err
+    key = suffice("keys", "create", "--keep-content", "--distill", "--json").json["key"]["id"]
+    assert "may train" in suffice("keys", "list").out
+    assert suffice("keys", "consent", key, "--withdraw").code == 0
+    assert "may train" not in suffice("keys", "list").out
+    assert suffice("keys", "consent", key, "--withdraw").code == 1
+    assert suffice("keys", "consent", key).code == 0 and "may train" in suffice("keys", "list").out
+    assert suffice("keys", "consent", "key_none").code == 1
+
+
+def test_ray_runs_a_few_parts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way: list[int] = []
+    most = 0
+
+    def remote(function: Any) -> Any:
+        def submit(part: int) -> Any:
+            nonlocal most
+            under_way.append(part)
+            most = max(most, len(under_way))
+            return lambda: (under_way.remove(part), function(part))[1]
+
+        return SimpleNamespace(remote=submit)
+
+    fake = SimpleNamespace(
+        is_initialized=lambda: True, remote=remote, get=lambda waiting: waiting(), init=lambda **_: None
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    executor = RayExecutor(at_once=3)
+    assert list(executor.map(lambda part: part * 2, range(10))) == [2 * part for part in range(10)]
+    assert most == 3 and not executor.is_local
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match=r"suffice\[ray\]"):
+        RayExecutor()

@@ -20,6 +20,7 @@ from suffice.build import build
 from suffice.caching.base import Found, Kept
 from suffice.caching.canonical import asked as asked_of
 from suffice.cli.checks import check_cache
+from suffice.client import AsyncClient
 from suffice.config import parse
 from suffice.embedders import HashedNgrams
 from suffice.engine import CLIENT_GONE, Engine, Request, Result
@@ -366,6 +367,42 @@ def test_the_last_to_leave_ends_the_call() -> None:
     records = go(work)
     assert [record.status for record in records] == [CLIENT_GONE] * 3
     assert [record.is_estimate for record in records].count(True) == 1, "one pays for what was begun"
+
+
+def test_who_comes_as_the_last_one_leaves_asks_anew() -> None:
+    model = FakeModel("small", "Lima.", stall_s=0.02)
+    engine = cached(model)
+
+    async def work() -> Result:
+        leader = asyncio.create_task(engine.answer(chat()))
+        follower = asyncio.create_task(engine.answer(chat()))
+        while not engine.reusing or not (tasks := stage_of(engine).flights.under_way):
+            await asyncio.sleep(0)
+        leader.cancel()  # the call is made, and the follower does not know it yet
+        result = await follower
+        assert all(task.done() for task in tasks)
+        return result
+
+    result = go(work)
+    assert (result.answer.content, way(result.record)) == ("Lima.", "miss")
+
+
+def test_the_python_client_says_how_it_wants_it() -> None:
+    model = FakeModel("small", "Lima.")
+
+    async def work() -> list[str | None]:
+        async with AsyncClient(engine=cached(model)) as client:
+            create = client.chat.completions.create
+            wishes: list[dict[str, Any]] = [
+                {},
+                {},
+                {"cache": "bypass"},
+                {"cache": "refresh", "cache_tags": ["x"]},
+            ]
+            replies = [await create(messages=TEXT, model="small", **wish) for wish in wishes]
+            return [way(reply.suffice) for reply in replies]
+
+    assert go(work) == ["miss", "exact", "bypass", "miss"]
 
 
 def test_a_leader_that_fails_before_its_call_hands_over() -> None:

@@ -48,7 +48,7 @@ class Flight:
         return self.events()
 
     def abandon(self) -> None:
-        """No call is made that others could share; those who wait look again."""
+        """There is no call, or no longer, that others could share; those who wait for it look again."""
         self._is_abandoned = True
         self._flights.landed(self._key, self)
         self._wake()
@@ -70,7 +70,7 @@ class Flight:
         if not self.is_over and not self._listeners:
             assert self._task is not None
             self._task.cancel()
-            self._flights.landed(self._key, self)  # whoever comes now makes a call of their own
+            self.abandon()  # whoever comes now makes a call of their own
             return True
         if not self.is_over or self._is_paid or not is_first:
             return False

@@ -9,10 +9,12 @@ from suffice.distillation.route_episodes import Episode, Scene, Task, exact_matc
 from suffice.distillation.route_policy import RoutePolicy
 from suffice.distillation.route_reward import RouteReward
 from suffice.distillation.route_tuning import RouteProgress, RouteSchedule, imitate, learn_to_route
+from suffice.distillation.self_rag import SIGNALS, SelfRag, learn_signals, signal_labels
 from suffice.distillation.stated import LEVELS, StatedConfidence
 
 __all__ = [
     "LEVELS",
+    "SIGNALS",
     "Episode",
     "Examples",
     "RoutePolicy",
@@ -20,6 +22,7 @@ __all__ = [
     "RouteReward",
     "RouteSchedule",
     "Scene",
+    "SelfRag",
     "StatedConfidence",
     "Task",
     "brier_reward",
@@ -31,8 +34,10 @@ __all__ = [
     "imitate",
     "learn_by_preference",
     "learn_by_reward",
+    "learn_signals",
     "learn_to_route",
     "log_reward",
     "play",
     "reward_loss",
+    "signal_labels",
 ]

@@ -77,7 +77,7 @@ def learn_by_preference(
     def objective(log_probs: Any, reference: Any, own: Any) -> Any:
         return dpo_loss(log_probs, reference, own, beta=beta)
 
-    return _learn(model, examples, objective, pairs, held_out, schedule, report)
+    return learn(model, examples, objective, pairs, held_out, schedule, report)
 
 
 def learn_by_reward(
@@ -109,10 +109,10 @@ def learn_by_reward(
     def objective(log_probs: Any, reference: Any, own: Any) -> Any:
         return reward_loss(log_probs, reference, own, kl=kl)
 
-    return _learn(model, examples, objective, rewards, held_out, schedule, report)
+    return learn(model, examples, objective, rewards, held_out, schedule, report)
 
 
-def _learn(
+def learn(
     model: StatedConfidence,
     examples: Examples,
     objective: Objective,
@@ -121,6 +121,12 @@ def _learn(
     schedule: Schedule,
     report: Callable[[Progress], None] | None,
 ) -> Progress:
+    """Any objective over the digits.
+
+    Parameters
+    ----------
+    own : shape (n, ...), what the objective wants to know of every row
+    """
     import torch
 
     if not 0 < held_out < 1:

@@ -119,8 +119,8 @@ class StatedConfidence:
             )
         rows = []
         for question, answer in zip(questions, answers, strict=True):
-            said = bare(_clean(answer))[-(room // 2) :]
-            start = self.body.tokenizer.encode(_QUESTION + _clean(question), room - len(said))
+            said = bare(clean(answer))[-(room // 2) :]
+            start = self.body.tokenizer.encode(_QUESTION + clean(question), room - len(said))
             rows.append(start + between + said + ask)
         return rows
 
@@ -143,7 +143,8 @@ class StatedConfidence:
         self.lm.save_pretrained(str(directory))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """As a tokenizer can read it."""
     return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to a tokenizer
 
 

@@ -50,7 +50,7 @@ class Neighbours:
         EmbedderError
             If it has another number of dimensions: it came from another embedder.
         """
-        self._check(vector)
+        self.check(vector)
         if self._graph is not None:
             self._graph.add(number, vector, threads=1)
             return
@@ -85,7 +85,7 @@ class Neighbours:
         EmbedderError
             As for `add`.
         """
-        self._check(vector)
+        self.check(vector)
         if self._graph is not None:
             kept = self._graph.get(number, "f32")
             return float(kept @ vector / np.sqrt(kept @ kept))
@@ -99,7 +99,7 @@ class Neighbours:
         EmbedderError
             As for `add`.
         """
-        self._check(vector)
+        self.check(vector)
         if self._graph is not None:
             found = self._graph.search(vector, k, threads=1)
             return list(zip(found.keys.tolist(), (1 - found.distances).tolist(), strict=True))
@@ -110,7 +110,8 @@ class Neighbours:
         best = best[np.argsort(-cosines[best], kind="stable")]
         return [(self._ids[place], float(cosines[place])) for place in best]
 
-    def _check(self, vector: Vector) -> None:
+    def check(self, vector: Vector) -> None:
+        """Refuse a vector of another embedder, as `add` does."""
         if vector.shape != (self.dimensions,):
             raise EmbedderError(
                 f"a vector of shape {vector.shape} cannot be compared with those of {self.dimensions} "

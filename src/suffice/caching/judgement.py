@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import math
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -49,7 +50,7 @@ Unknown are words that the lexicon does not hold, poles those with an opposite."
 _SIGNS: Final = np.array([0, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, 1, 1, -1])
 """Which way each feature may speak."""
 _FIRST: Final = 0.15
-"""Of the pairs that no guard forbids: the share that the strictest threshold tried serves, or more to prove it."""
+"""Of the pairs that no guard forbids: the share served by the strictest threshold, or more to prove it."""
 _PRIOR: Final = 2.0
 """Rows' worth of belief, per coefficient, that a feature says nothing; so that the fit is always finite."""
 
@@ -92,11 +93,17 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         known = _shipped()
         return known.get(family, known["words"])
 
+    @property
+    def uses_vectors(self) -> bool:
+        """False where the words alone decide, as with hashed vectors."""
+        return any(self.weights[1:4])
+
     def verdict(self, a: Reading, b: Reading, cosine: float) -> Verdict:
         """What is thought of two texts that are near in their vectors."""
         vetoes = raised(a, b)
         z = sum(w * x for w, x in zip(self.weights, features(a, b, cosine, len(vetoes)), strict=True))
-        return Verdict(float(sigmoid(np.array(self.slope * z + self.offset))), vetoes)
+        z = min(max(self.slope * z + self.offset, -500.0), 500.0)
+        return Verdict(1 / (1 + math.exp(-z)), vetoes)
 
     @classmethod
     def fit(cls, pairs: Sequence[Pair]) -> Self:

@@ -13,7 +13,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-Kind = Literal["filler", "word", "negation", "unit", "date", "quantity", "question", "number", "ordinal"]
+Kind = Literal[
+    "filler", "word", "negation", "unit", "date", "quantity", "question", "number", "ordinal", "scale"
+]
 
 QUESTIONS: Final = {
     **{
@@ -62,10 +64,11 @@ class Lexicon:
 
     def __init__(self, file: _File) -> None:
         self._contractions = [(re.compile(pattern, re.IGNORECASE), to) for pattern, to in file.contractions]
-        self._phrases = [
-            (frozenset(words.split()), re.compile(pattern, re.IGNORECASE), to)
-            for words, pattern, to in file.phrases
-        ]
+        self._phrases = [(re.compile(pattern, re.IGNORECASE), to) for _, pattern, to in file.phrases]
+        self._calls: dict[str, list[int]] = {}
+        for at, (words, _, _) in enumerate(file.phrases):
+            for word in words.split():
+                self._calls.setdefault(word, []).append(at)
         self.scales = file.scales
         self._sorts: dict[str, Sort] = {}
         for head, words in file.groups.items():
@@ -77,6 +80,7 @@ class Lexicon:
                 self._put(kind, dict.fromkeys(words.split(), head))  # type: ignore[arg-type]
         self._put("negation", dict.fromkeys(file.negations.split(), ""))
         self._put("number", {word: str(value) for word, value in file.numbers.items()})
+        self._put("scale", dict.fromkeys(file.scales, ""))
         self._put("question", dict(QUESTIONS))
         self.light = frozenset(self.sort(word).value for word in file.light.split())
         self.opposites: dict[str, frozenset[str]] = {}
@@ -90,10 +94,11 @@ class Lexicon:
         if "'" in text or " u " in text:
             for pattern, to in self._contractions:
                 text = pattern.sub(to, text)
-        words = frozenset(_LETTERS.findall(text.lower()))
-        for calls, pattern, to in self._phrases:
-            if not words.isdisjoint(calls):
-                text = pattern.sub(to, text)
+        calls = self._calls
+        called = {at for word in _LETTERS.findall(text.lower()) if word in calls for at in calls[word]}
+        for at in sorted(called):
+            pattern, to = self._phrases[at]
+            text = pattern.sub(to, text)
         return text
 
     def _put(self, kind: Kind, table: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ MAX_CHARACTERS: Final = 2_000
 
 _PUNCTUATION: Final = r"\s!-,./:-@\[-`{-~“”‘’«»„…、。，？！：；（）「」『』《》¿¡·।؟،؛–—"
 _TOKEN: Final = re.compile(
-    rf"(?<![\w)])-(?=\d)|\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?|[$€£¥%°+*/=<>^×÷]|°[CF]\b|(?:(?!\d)[^{_PUNCTUATION}])+",
+    rf"(?<![\w)])-(?=\d)|\d+(?:[.,]\d+)*(?:(?:st|nd|rd|th)\b)?|[$€£¥%°+*/=<>^×÷]|°[CF]\b|[^\d{_PUNCTUATION}]+",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile('["“„«「`]([^"“”„«»「」`]{1,200})["”“»」`]')
@@ -41,6 +41,7 @@ _AUXILIARY: Final = frozenset(
     )
 )
 _PAST: Final = frozenset(("was", "were", "did", "had"))
+_COUNTED: Final = ("number", "ordinal", "scale")
 _MODAL: Final = {
     **dict.fromkeys(("should", "ought", "must", "need", "needs", "advisable"), "should"),
     **dict.fromkeys(("can", "could", "may", "might", "possible", "able", "allowed", "permitted"), "can"),
@@ -88,7 +89,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     def gist(self) -> int:
         """Equal for texts that hold the same but for light words, however they put it; of this process."""
-        return hash((self.words - lexicon().light, self.numbers, self.units, self.dates, self.negations))
+        return hash((self.words - lexicon().light, self.marks()))
+
+    def marks(self) -> int:
+        """Equal wherever the guards of numbers, negation, units and dates find nothing; of this process."""
+        return hash((self.numbers, self.negations, self.units, self.measures, self.dates))
 
 
 class _Token(NamedTuple):
@@ -124,9 +129,10 @@ def _folded(text: str) -> str:
 
 def _tokens(text: str, known: Lexicon) -> Iterator[_Token]:
     shouts = text.isupper() or text.istitle()
+    is_ascii = text.isascii()
     for match in _TOKEN.finditer(text):
         token = match.group()
-        if _SPACELESS.search(token):
+        if not is_ascii and _SPACELESS.search(token):
             yield from (_Token(sign, sign, False) for sign in token)
             continue
         lower = token.casefold()
@@ -159,14 +165,15 @@ def _gathered(tokens: list[_Token], quoted: frozenset[str], known: Lexicon) -> R
     negations, before, i = 0, "", 0
     while i < len(tokens):
         token = tokens[i]
-        number, n_taken = _number(tokens, i, known)
-        if n_taken:
-            numbers.append(number)
-            order.append((number, before))
-            before, i = number, i + n_taken
-            continue
-        i += 1
         kind, value, is_known = known.sort(token.lower)
+        if kind in _COUNTED or token.lower[0].isdecimal() or token.lower == "-":
+            number, n_taken = _number(tokens, i, known)
+            if n_taken:
+                numbers.append(number)
+                order.append((number, before))
+                before, i = number, i + n_taken
+                continue
+        i += 1
         if kind == "word" or (token.is_name and kind == "filler"):
             value = value or token.lower
             words.add(value)
@@ -235,7 +242,7 @@ def _number(tokens: list[_Token], i: int, known: Lexicon) -> tuple[str, int]:
         value, i = _digits(lower), i + 1
         if value is None:
             return lower, i - start
-    elif lower in known.scales:
+    elif known.sort(lower).kind == "scale":
         value = 1.0
     else:
         found = _in_words(lower, known)

@@ -20,8 +20,8 @@ from suffice.protocols import Embedder
 
 NEIGHBOURS: Final = 3
 """How many of the nearest kept texts are judged."""
-_FLOOR: Final = 0.3
-"""A kept text whose cosine is lower is not read."""
+_FLOOR: Final = 0.6
+"""A kept text whose cosine is lower is not read, unless lower ones are wanted as near."""
 
 
 class SemanticCache:
@@ -72,11 +72,14 @@ class SemanticCache:
         self.embedder, self.dimensions = embedder, dimensions
         self._entries, self._max_bytes = entries, max_bytes
         self._near, self._neighbours, self._few = near, neighbours, few
+        self._floor = _FLOOR if near is None else min(_FLOOR, near)
         self._judgement = judgement or Judgement.shipped(embedder)
         self.threshold = self._judgement.threshold if threshold is None else threshold
         self._kept: OrderedDict[int, Kept] = OrderedDict()
         self._number: dict[bytes, int] = {}
         self._parts: dict[tuple[str, bytes], Neighbours] = {}
+        self._marks: dict[int, int] = {}
+        """Of a kept text, see `Reading.marks`."""
         self._gists: dict[int, int] = {}
         """Of tenant, scope and what a text holds: the number last kept under it."""
         self._next = 0
@@ -97,6 +100,7 @@ class SemanticCache:
         part = self._parts.get((asked.tenant, asked.scope))
         if part is None or vector is None or not _is_compared(asked.text, vector):
             return None
+        part.check(vector)
         near: Found | None = None
         for number, cosine in self._candidates(asked, vector, part):
             found = self._judged(number, asked, cosine, now)
@@ -111,11 +115,13 @@ class SemanticCache:
         """Numbers and cosines of what is worth reading, the likeliest first."""
         same = self._gists.get(_gist(asked))
         if same is not None:
-            yield same, part.cosine(same, vector)
+            yield same, part.cosine(same, vector) if self._judgement.uses_vectors else 1.0
+        marks = read(asked.text).marks()
         for number, cosine in part.search(vector, self._neighbours):
-            if cosine < _FLOOR:
+            if cosine < self._floor:
                 break
-            if number != same and number in self._kept:
+            is_hopeless = self._near is None and self._marks.get(number) != marks  # a guard would forbid it
+            if number != same and number in self._kept and not is_hopeless:
                 yield number, cosine
 
     def put(self, kept: Kept, vector: Vector | None, now: float) -> None:
@@ -137,6 +143,7 @@ class SemanticCache:
         self._kept[number] = kept
         self._number[kept.key] = number
         self._gists[_gist(kept.asked)] = number
+        self._marks[number] = read(kept.asked.text).marks()
         self.n_bytes += self._size(kept)
         while len(self._kept) > self._entries or self.n_bytes > self._max_bytes:
             self.drop(next(iter(self._kept.values())).key)
@@ -168,6 +175,7 @@ class SemanticCache:
         self.n_bytes -= self._size(kept)
         part = (kept.asked.tenant, kept.asked.scope)
         self._parts[part].remove(number)
+        del self._marks[number]
         gist = _gist(kept.asked)
         if self._gists.get(gist) == number:
             del self._gists[gist]
@@ -202,7 +210,8 @@ class SemanticCache:
             return None
         verdict = self._judgement.verdict(read(asked.text), read(kept.asked.text), cosine)
         if not verdict.vetoes and verdict.probability >= self.threshold:
-            reason = f"{verdict.probability:.3f} probable to serve, cosine {cosine:.2f}"
+            nearness = f", cosine {cosine:.2f}" if self._judgement.uses_vectors else ""
+            reason = f"{verdict.probability:.3f} probable to serve{nearness}"
             return Found(kept=kept, way="semantic", probability=verdict.probability, reason=reason)
         if self._near is None or cosine < self._near:
             return None

@@ -13,7 +13,8 @@ test: .venv/.dev lint  ## set up and run all checks and tests
 
 test-torch: .venv/.torch  ## what needs PyTorch, which make test skips
 	$(BIN)/python -m pytest tests/test_encoder_routers.py tests/test_golden_labels.py tests/test_routers.py \
-	  tests/test_losses.py tests/test_confidence_tuning.py tests/test_distill_lora.py
+	  tests/test_losses.py tests/test_confidence_tuning.py tests/test_distill_lora.py \
+	  tests/test_distill_adapter.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

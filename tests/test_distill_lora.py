@@ -1,8 +1,7 @@
-"""LoRA students on a Gemma of two random layers: losses, resumed training, memory, llama.cpp."""
+"""LoRA students on a Gemma of two random layers: losses, resumed training, memory."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from pathlib import Path
@@ -14,14 +13,10 @@ import pytest
 
 from suffice.distillation import trainers
 from suffice.distillation.flywheel import Row, Sample, Task
-from suffice.distillation.gguf_adapter import _turned, write_gguf
 from suffice.distillation.students import open_student
-from suffice.distillation.trainers import Course
 from suffice.distillation.trainers.loop import CHECKPOINT, Descent, Schedule
 from suffice.errors import ConfigError, DataError
-from suffice.providers.adapter_student import AdapterStudent
-from suffice.providers.base import ProviderSettings
-from suffice.types import Candidate, Options, Query, TokenLogprob
+from suffice.types import TokenLogprob
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -35,10 +30,7 @@ from suffice.distillation.trainers.lessons import Lesson, Writing, one_hot  # no
 from suffice.distillation.trainers.objectives import row_losses  # noqa: E402
 from suffice.distillation.trainers.preference import rejected  # noqa: E402
 from suffice.routers.losses import Loss  # noqa: E402
-
-LABELS = ("a", "b")
-TASK = Task(kind="classify", labels=LABELS)
-PROMPT = "{query}\nkind:"
+from tiny_gemma import LABELS, PROMPT, course, rows, settings  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,34 +44,6 @@ def one_thread() -> Any:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gemma.write(tmp_path_factory.mktemp("gemma") / "base")
-
-
-def rows(n: int, seed: int = 0) -> list[Row]:
-    """Texts of x and y; which is more decides."""
-    rng = random.Random(seed)
-    found = []
-    for number in range(n):
-        label = rng.choice(LABELS)
-        text = "".join(rng.choices("xy", weights=(9, 1) if label == "a" else (1, 9), k=6))
-        found.append(Row(id=str(number), query=text, label=label, reference=label))
-    return found
-
-
-def settings(base: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "base": str(base),
-        "prompt": PROMPT,
-        "max_length": 64,
-        "rate": 2e-2,
-        "epochs": 4,
-        "rank": 4,
-        **more,
-    }
-
-
-def course(out: Path, n: int = 64, notes: list[str] | None = None, **more: Any) -> Course:
-    made = {"rows": rows(n), "validation": rows(24, 1), "task": TASK, "out": out} | more
-    return Course(**made, say=notes.append if notes is not None else lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +97,7 @@ def test_texts_and_rationales_are_learnt(base: Path, tmp_path: Path) -> None:
         )
         for row in rows(48)
     ]
-    own = settings(base, rationale_weight=0.5, epochs=5)
+    own = settings(base, rationale_weight=0.5, epochs=4)
     task = Task(kind="generate")
     trainers.create("lora", own).train(course(tmp_path, rows=made, validation=made[:10], task=task))
     found = open_student(tmp_path).answer([row.query for row in made[:16]])
@@ -419,81 +383,3 @@ def test_on_policy_rows_are_padded_for_trl(base: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"x": 0}}}')
     with pytest.raises(ConfigError, match="different tokens"):
         check_tokens(base, tmp_path)
-
-
-# --- llama.cpp
-
-
-def test_the_gguf_holds_the_adapter(student: Path) -> None:
-    import gguf
-    from safetensors.numpy import load_file
-
-    reader = gguf.GGUFReader(str(student / "adapter.gguf"))
-    theirs = load_file(str(student / "adapter" / "adapter_model.safetensors"))
-    assert len(reader.tensors) == len(theirs) == 2 * 7 * tiny_gemma.LAYERS
-    by_name = {one.name: one for one in reader.tensors}
-    name = "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"
-    np.testing.assert_array_equal(by_name["blk.1.ffn_down.weight.lora_b"].data, theirs[name])
-    assert float(reader.fields["adapter.lora.alpha"].contents()) == 16.0
-
-
-def test_queries_and_keys_of_llama_are_turned() -> None:
-    matrix = np.arange(16, dtype=np.float32)[:, None]
-    found = _turned(matrix, 2)[:, 0].tolist()  # two heads of 8: halves 0..3 and 4..7 side by side
-    assert found == [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15]
-
-
-def test_an_unknown_architecture_has_no_gguf(student: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no GGUF adapter"):
-        write_gguf(student / "adapter", {"model_type": "odd"}, tmp_path / "x.gguf")
-
-
-def test_llama_cpp_answers_as_transformers_does(base: Path, student: Path, tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp")
-    from suffice.providers.local import LocalModel
-
-    other = tmp_path / "other"
-    turned = [msgspec.structs.replace(row, label="b" if row.label == "a" else "a") for row in rows(64)]
-    trainers.create("lora", settings(base)).train(course(other, rows=turned, validation=[]))
-    gguf = tiny_gemma.write_gguf(base, tmp_path / "base.gguf")
-
-    def candidate(name: str, **extra: Any) -> LocalModel:
-        given = {"path": str(gguf), "threads": 1, "context": 256, **extra}
-        return LocalModel.from_config(
-            Candidate(name=name, provider="local", model=name), ProviderSettings(extra=given)
-        )
-
-    first, second = candidate("one", adapter=str(student)), candidate("two", adapter=str(other))
-    plain = candidate("base", max_tokens=1)
-    assert first.server is second.server is plain.server
-    texts = [row.query for row in rows(30, 4)]
-
-    async def all_in_turn() -> list[list[Any]]:
-        wish = Options(fields={"logprobs": True})
-        return [
-            [await one.answer(Query(text=text), wish) for one in (first, second, plain)] for text in texts
-        ]
-
-    found = asyncio.run(all_in_turn())
-    for place, folder in enumerate((student, other)):
-        expected = open_student(folder).answer(texts)
-        said = [answers[place].content for answers in found]
-        assert said == list(expected.texts)
-    assert [one.content for one, _, _ in found] != [two.content for _, two, _ in found]
-    assert all(len(one.logprobs) == 1 for one, _, _ in found)  # one token: its logprob is the confidence
-    late = candidate("late", adapter=str(student / "adapter.gguf"))  # a bare adapter speaks as the base does
-    assert asyncio.run(late.answer(Query(text="x"), Options(fields={"max_tokens": 2}))).usage.compute_s > 0
-
-
-def test_adapters_of_the_panel_are_checked(student: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a folder or a file"):
-        AdapterStudent.open(3, "x")
-    (tmp_path / "student.json").write_text('{"kind": "head"}')
-    with pytest.raises(ConfigError, match="has no adapter"):
-        AdapterStudent.open(tmp_path, "x")
-    (tmp_path / "student.json").write_text('{"kind": "lora", "prompt": "{query}"}')
-    with pytest.raises(ConfigError, match=r"no adapter\.gguf"):
-        AdapterStudent.open(tmp_path, "x")
-    body = AdapterStudent.open(student, "x").body(Query(text='say "x"'), Options(fields={"top_p": 0.5}))
-    assert body["prompt"] == 'say "x"\nkind:' and body["temperature"] == 0.0 and body["top_p"] == 0.5
-    assert body["grammar"] == 'root ::= " a" | " b"'

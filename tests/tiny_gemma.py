@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import random
 import string
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from suffice.distillation.flywheel import Row, Task
+from suffice.distillation.trainers import Course
+
 _SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 _BYTES = tuple(f"<0x{n:02X}>" for n in range(256))
 _CHARACTERS = ("▁", *string.ascii_lowercase, *string.digits, "\n", ":", "?")
 _WORDS = ("▁a", "▁b", "▁c")
 TOKENS = (*_SPECIAL, *_BYTES, *_CHARACTERS, *_WORDS)
-WIDTH, LAYERS, HEADS, HEAD, HIDDEN = 64, 2, 2, 32, 128
+WIDTH, LAYERS, HEADS, HEAD, HIDDEN = 64, 2, 2, 256, 128  # transformers takes 256 for granted in a GGUF
+
+
+LABELS = ("a", "b")
+TASK = Task(kind="classify", labels=LABELS)
+PROMPT = "{query}\nkind:"
+
+
+def rows(n: int, seed: int = 0) -> list[Row]:
+    """Texts of x and y; which is more decides."""
+    rng = random.Random(seed)
+    found = []
+    for number in range(n):
+        label = rng.choice(LABELS)
+        text = "".join(rng.choices("xy", weights=(9, 1) if label == "a" else (1, 9), k=6))
+        found.append(Row(id=str(number), query=text, label=label, reference=label))
+    return found
+
+
+def settings(base: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "base": str(base),
+        "prompt": PROMPT,
+        "max_length": 64,
+        "rate": 2e-2,
+        "epochs": 4,
+        "rank": 4,
+        **more,
+    }
+
+
+def course(out: Path, n: int = 64, notes: list[str] | None = None, **more: Any) -> Course:
+    made = {"rows": rows(n), "validation": rows(24, 1), "task": TASK, "out": out} | more
+    return Course(**made, say=notes.append if notes is not None else lambda _: None)
 
 
 def config() -> Any:

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from suffice.distillation.flywheel.project import Settings
 from suffice.distillation.trainers.base import Course
+from suffice.distillation.trainers.bases import base_folder
 from suffice.distillation.trainers.lessons import Lesson
 from suffice.distillation.trainers.loop import Count, Progress, Trained
 from suffice.distillation.trainers.lora import Desk, Lora, LoraSettings, mean_loss
@@ -52,7 +53,8 @@ class OnPolicyKD(Lora):
         """As `Lora.train`."""
         for name in ("trl", "datasets", "accelerate"):
             _library(name)
-        check_tokens(Path(self._settings.base).expanduser(), Path(self._settings.teacher).expanduser())
+        base, teacher = base_folder(self._settings.base), self._settings.teacher
+        check_tokens(Path(base).expanduser(), Path(teacher).expanduser())
         return super().train(course)
 
     def _descend(self, desk: Desk, lessons: Sequence[Lesson], looks: Sequence[Lesson]) -> Trained:
@@ -66,7 +68,7 @@ class OnPolicyKD(Lora):
         has_gpu = torch.cuda.is_available()
         if not has_gpu:
             desk.course.say("no GPU: the student's own writing takes long on a CPU")
-        tokenizer = AutoTokenizer.from_pretrained(own.base, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(desk.base, local_files_only=True)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         dtype = torch.bfloat16 if has_gpu else torch.float32

@@ -20,6 +20,7 @@ from suffice.distillation.flywheel.project import Settings
 from suffice.distillation.flywheel.rows import Row
 from suffice.distillation.gguf_adapter import write_gguf
 from suffice.distillation.trainers.base import CLASSIFY, Classes, Course, calibrated, teachable, told
+from suffice.distillation.trainers.bases import base_folder
 from suffice.distillation.trainers.causal import ALL_PROJECTIONS, Causal, need_torch
 from suffice.distillation.trainers.lessons import REASONING, Lesson, Writing, default_prompt, one_hot
 from suffice.distillation.trainers.licences import Licence, licence_of, warn
@@ -40,7 +41,7 @@ class LoraSettings(Settings, frozen=True, kw_only=True):
     """Of the section `train`."""
 
     base: str
-    """A directory in the format of transformers, or "tiny"."""
+    """A directory in the format of transformers, a GGUF file (unpacked once, beside it), or "tiny"."""
     prompt: str | None = None
     """A template with `{query}`; None: instruction, query, "Answer:"."""
     rank: Count = 8
@@ -94,10 +95,11 @@ class Lora:
         """Everything but the lessons."""
         need_torch()
         own, task = self._settings, course.task
-        licence = warn(licence_of(own.base), course.say)
+        base = base_folder(own.base)
+        licence = warn(licence_of(base), course.say)
         classes = teachable(course) if task.kind == CLASSIFY else None
         model = Causal.open(
-            own.base,
+            base,
             rank=own.rank,
             alpha=own.alpha,
             projections=own.projections,
@@ -107,7 +109,7 @@ class Lora:
         prompt = own.prompt or default_prompt(task.instruction)
         writing = Writing(model.tokenizer, prompt, end=model.end, max_length=own.max_length)
         firsts = writing.first_tokens(classes[0].labels) if classes is not None else ()
-        return Desk(course, model, writing, prompt, licence, classes, firsts)
+        return Desk(course, base, model, writing, prompt, licence, classes, firsts)
 
     def _finished(
         self, desk: Desk, looks: Sequence[Lesson], trained: Trained, n_train: int, longest: int
@@ -127,7 +129,7 @@ class Lora:
             labels=classes[0].labels if classes is not None else (),
             instruction=course.task.instruction,
             prompt=desk.prompt,
-            base=own.base,
+            base=desk.base,
             licence=desk.licence.name,
             max_length=own.max_length,
             max_tokens=longest,
@@ -210,6 +212,8 @@ class Desk:
     """What a training of this kind works with."""
 
     course: Course
+    base: str
+    """The folder of the base."""
     model: Causal
     writing: Writing
     prompt: str

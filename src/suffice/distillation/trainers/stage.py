@@ -127,7 +127,7 @@ def _resolved(settings: dict[str, Any], trainer: str, work: Work) -> dict[str, A
         settings.pop("seed")
     for name in ("base", "teacher"):
         value = settings.get(name)
-        if isinstance(value, str) and (path := work.project.path(value)).is_dir():
+        if isinstance(value, str) and (path := work.project.path(value)).exists():
             settings[name] = str(path.resolve())
     return settings
 

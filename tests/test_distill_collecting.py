@@ -259,8 +259,10 @@ def test_records_need_consent_and_expire(project: Make, tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db")
     store.consents().withdraw(key)
     store.close()
+    (tmp_path / "journals" / "judge-0.jsonl").write_text("")
     with pytest.raises(DataError, match="no record may be used"):
         project("{source: records}", now=now).run("collect")
+    assert not later.folder.exists() and not list((tmp_path / "journals").glob("judge*"))
 
 
 def test_a_user_is_forgotten(project: Make, tmp_path: Path) -> None:

@@ -192,3 +192,26 @@ def test_one_command_at_a_time(runner: Runner, monkeypatch: Any) -> None:
 def test_a_stage_of_another_package(monkeypatch: Any) -> None:
     with pytest.raises(UnknownName):
         stages.get("nothing")
+
+
+def test_what_is_live_is_looked_at_when_its_stage_runs(
+    runner: Runner, tmp_path: Path, monkeypatch: Any
+) -> None:
+    seen = {"at": "1"}
+    live = msgspec.structs.replace(
+        TABLE["double"], sources=None, live=lambda project, settings, now: {"clock": seen["at"]}
+    )
+    monkeypatch.setitem(TABLE, "double", live)
+    assert runner.run("double").is_new and not runner.run("double").is_new
+    assert runner.run("tell").is_new
+    seen["at"] = "2"
+    assert not runner.run("tell").is_new  # the newest result of `double` still counts
+    (tmp_path / "numbers.txt").write_text("5")
+    assert runner.run("double").is_new and runner.run("tell").is_new
+    assert (runner.run("tell").folder / "told.txt").read_text() == "sum 10"
+    newest = runner.done("double")
+    assert newest is not None and newest.manifest.inputs == {"clock": "2"}
+    seen["at"] = "1"
+    first = runner.run("double")  # as it was: found again, and the newest again
+    assert not first.is_new and first.manifest.counts == {"n": 3}
+    assert runner.done("double") == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -71,18 +72,24 @@ def forget(project: Project, subject: str) -> Forgetting:
     )
 
 
-def expire(project: Project, now: float) -> tuple[str, ...]:
+def expire(project: Project, now: float, keys: Collection[str] | None = None) -> tuple[str, ...]:
     """Remove what holds rows that may not be kept any longer; models that were made from them stay.
+
+    Parameters
+    ----------
+    now : Unix seconds; rows that expired before it
+    keys : ids of keys whose records may be used ("" for callers without one), and of no others; None: any
 
     Returns
     -------
     names of the folders and journals that were removed
     """
     stages, journals = project.path("stages"), project.path("journals")
-    folders = [path for path in sorted(stages.glob("*-*")) if path.is_dir() and _is_over(path, now)]
+    folders = [path for path in sorted(stages.glob("*-*")) if path.is_dir() and _is_over(path, now, keys)]
+    withdrawn = any(_is_over(path, float("-inf"), keys) for path in folders)
     for path in folders:
         shutil.rmtree(path)
-    over = [path for path in sorted(journals.glob("*.jsonl")) if week_is_over(path.name, now)]
+    over = [path for path in sorted(journals.glob("*.jsonl")) if withdrawn or week_is_over(path.name, now)]
     for path in over:
         path.unlink()
     return tuple(path.name for path in (*folders, *over))
@@ -99,10 +106,12 @@ def week_is_over(name: str, now: float) -> bool:
     return found is not None and int(found[1]) * WEEK_S <= now
 
 
-def _is_over(folder: Path, now: float) -> bool:
+def _is_over(folder: Path, now: float, keys: Collection[str] | None) -> bool:
     path = folder / ROWS
     return path.exists() and any(
-        row.expires_at is not None and row.expires_at <= now for row in iterate_rows(path)
+        (row.expires_at is not None and row.expires_at <= now)
+        or (keys is not None and "key" in row.meta and row.meta["key"] not in keys)
+        for row in iterate_rows(path)
     )
 
 

@@ -103,7 +103,12 @@ def _row(record: Record, feedback: float | None, expires_at: float) -> Row | Non
         prompt_tokens=record.usage.prompt_tokens,
         completion_tokens=record.usage.completion_tokens,
     )
-    meta: dict[str, Any] = {"source": "records", "tenant": record.tenant, "created_at": record.created_at}
+    meta: dict[str, Any] = {
+        "source": "records",
+        "tenant": record.tenant,
+        "key": record.key_id or "",
+        "created_at": record.created_at,
+    }
     if len(answered) > 1:  # a student that was not sure enough: what is most worth learning
         meta["passed_on_by"] = [attempt.candidate for attempt in answered[:-1]]
     return Row(

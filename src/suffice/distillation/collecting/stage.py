@@ -23,6 +23,7 @@ from suffice.distillation.flywheel.rows import ROWS, Row, write_rows
 from suffice.distillation.flywheel.runner import digest
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.errors import ConfigError, DataError
+from suffice.store.consents import KEYLESS
 
 
 def collect(work: Work) -> Result:
@@ -49,7 +50,7 @@ def collect(work: Work) -> Result:
         rows = _wanted(from_outcomes(_file(work.project, settings), work.project.teacher), work)
         rows = rows[: settings.limit]
     else:
-        expire(work.project, work.now)
+        expire(work.project, work.now, _keys(work.project, settings))
         rows = _records_of(work.project, settings, work.now)[-(settings.limit or 0) :]
     redactor = Redactor()
     if settings.redact or (settings.redact is None and settings.source == "records"):
@@ -96,15 +97,26 @@ def _records_of(project: Project, settings: Collecting, now: float) -> list[Row]
         )
 
 
+def _keys(project: Project, settings: Collecting) -> set[str]:
+    """Whose records may be used."""
+    with opened_store(project, settings.store) as store:
+        return {*store.consents().since(), *([KEYLESS] if settings.keyless else [])}
+
+
 def _sources(project: Project, settings: Collecting, now: float) -> Mapping[str, str]:
-    """A file's digest, or that of all records that may be used now; and who must not be in it."""
+    """The file's digest, and who must not be in it."""
     gone = {"forgotten": blake2b("".join(sorted(forgotten(project))).encode(), digest_size=12).hexdigest()}
+    return gone if settings.source == "records" else {"file": digest(_file(project, settings)), **gone}
+
+
+def _live(project: Project, settings: Collecting, now: float) -> Mapping[str, str]:
+    """That of all records that may be used now."""
     if settings.source != "records":
-        return {"file": digest(_file(project, settings)), **gone}
+        return {}
     found = blake2b(digest_size=12)
     for row in _records_of(project, settings, now):
         found.update(msgspec.json.encode((row.id, row.meta.get("feedback"))))
-    return {"records": found.hexdigest(), **gone}
+    return {"records": found.hexdigest()}
 
 
 def usable(rows: Sequence[Row], task: Task) -> tuple[list[tuple[Row, str]], Counter[str]]:
@@ -202,4 +214,5 @@ STAGE = Stage(
     settings=Collecting,
     reads=("task", "teacher", "limits", "seed"),
     sources=_sources,
+    live=_live,
 )

@@ -52,7 +52,8 @@ class Runner:
         inputs = [self.done(one) for one in stage.needs]
         if any(one is None for one in inputs):
             return None
-        return self._read(self._plan(stage, [one for one in inputs if one is not None]))
+        plan = self._plan(stage, [one for one in inputs if one is not None])
+        return self._read(plan) if stage.live is None else self._newest(plan)
 
     def run(self, name: str, *, anew: bool = False) -> Done:
         """One stage; what is done already is only looked up.
@@ -76,8 +77,12 @@ class Runner:
                 raise ConfigError(f"{name} needs the result of {one}: run `suffice distill {one}` first")
             inputs.append(found)
         plan = self._plan(stage, inputs)
+        if stage.live is not None:
+            plan = plan.reading(stage.live(self.project, plan.settings, self._now), self.folder)
         found = self._read(plan)
         if found is not None and not anew and not found.manifest.is_partial:
+            if stage.live is not None:
+                os.utime(found.folder / MANIFEST)  # what is live is as it was then: the newest result again
             return found
         with self._locked():
             return self._do(stage, plan, inputs)
@@ -110,21 +115,34 @@ class Runner:
             digests |= stage.sources(self.project, settings, self._now)
         read = {name: getattr(self.project, name) for name in stage.reads}
         parts = msgspec.to_builtins((stage.name, stage.version, read, settings, digests))
-        key = blake2b(msgspec.json.encode(parts, order="sorted"), digest_size=6).hexdigest()
+        key = _short(parts)
         return _Plan(
             stage=stage.name,
             version=stage.version,
             hash=key,
+            key=key,
             project=msgspec.to_builtins(read),
             settings=settings,
             inputs=digests,
             folder=self.folder / f"{stage.name}-{key}",
         )
 
-    def _read(self, plan: _Plan) -> Done | None:
-        path = plan.folder / MANIFEST
+    def _newest(self, plan: _Plan) -> Done | None:
+        """Of results that differ in what is live alone."""
+        paths = sorted(
+            self.folder.glob(f"{plan.stage}-*/{MANIFEST}"), key=lambda path: path.stat().st_mtime_ns
+        )
+        for path in reversed(paths):
+            found = None if path.parent.name.endswith(".failed") else self._read(plan, path.parent)
+            if found is not None and found.manifest.key == plan.key:
+                return found
+        return None
+
+    def _read(self, plan: _Plan, folder: Path | None = None) -> Done | None:
+        folder = folder or plan.folder
+        path = folder / MANIFEST
         try:
-            return Done(folder=plan.folder, manifest=msgspec.json.decode(path.read_bytes(), type=Manifest))
+            return Done(folder=folder, manifest=msgspec.json.decode(path.read_bytes(), type=Manifest))
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, OSError) as error:
@@ -194,10 +212,21 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     version: int
     hash: str
+    key: str
     project: Mapping[str, Any]
     settings: Any
     inputs: Mapping[str, str]
     folder: Path
+
+    def reading(self, live: Mapping[str, str], stages: Path) -> _Plan:
+        """The same with what is live, as it is now."""
+        key = _short((self.key, msgspec.to_builtins(live)))
+        inputs = {**self.inputs, **live}
+        return msgspec.structs.replace(self, hash=key, inputs=inputs, folder=stages / f"{self.stage}-{key}")
+
+
+def _short(parts: Any) -> str:
+    return blake2b(msgspec.json.encode(parts, order="sorted"), digest_size=6).hexdigest()
 
 
 def _manifest(plan: _Plan, result: Result, folder: Path, seconds: float) -> Manifest:
@@ -208,6 +237,7 @@ def _manifest(plan: _Plan, result: Result, folder: Path, seconds: float) -> Mani
         stage=plan.stage,
         version=plan.version,
         hash=plan.hash,
+        key=plan.key,
         project=plan.project,
         settings=msgspec.to_builtins(plan.settings),
         inputs=plan.inputs,

@@ -75,6 +75,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the project, beside its own section, on which the files depend."""
     sources: Callable[[Project, Any, float], Mapping[str, str]] | None = None
     """Digests of what it reads from elsewhere, by name, from project, settings and the time."""
+    live: Callable[[Project, Any, float], Mapping[str, str]] | None = None
+    """Likewise of what changes by itself, as the records of a gateway do: looked at when this stage is run;
+    for later stages its newest result counts."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Digests of files of earlier stages ("STAGE/FILE") and of other sources."""
     outputs: Mapping[str, str]
     """Digests of the files here."""
+    key: str = ""
+    """`hash` without what is live; the same where nothing is."""
     counts: Mapping[str, Any]
     notes: tuple[str, ...]
     stop: str | None

@@ -215,6 +215,18 @@ def test_ircot_keeps_to_its_cap_and_stops_where_nothing_new_is_thought() -> None
     assert roles(stuck).count("step") == 2
 
 
+def test_an_answer_that_is_said_at_once_may_be_looked_up_all_the_same() -> None:
+    def hasty(query: Query, options: Options) -> str:
+        return "So the answer is Ada Quill." if "next sentence only" in query.text else "whole"
+
+    for least, n in ((1, 1), (2, 2)):
+        shelf = Shelf()
+        do(Ircot(min_lookups=least).use(shelf), [Talker("small", hasty)], Query(text="Zorb?"))
+        assert len(shelf.asked) == n
+    with pytest.raises(ConfigError, match="min_lookups is from 1"):
+        plans.create("ircot", min_lookups=9)
+
+
 def test_a_cost_limit_stops_the_steps_and_leaves_the_answer() -> None:
     query = Query(text="Zorb?", constraints=Constraints(max_cost_usd=None))
     done = do(Ircot(max_cost_usd=0.0015).use(Shelf()), [Talker("small")], query, costs=[0.001])

@@ -49,11 +49,27 @@ class Ircot(RetrievalPlan):
         max_tokens: int = 96,
         max_characters: int = 16_000,
         max_cost_usd: float | None = None,
+        min_lookups: int = 1,
     ) -> None:
-        """Parameters as of `RetrievalPlan`."""
+        """
+        Parameters
+        ----------
+        corpus, retriever, k, rewriter, max_lookups, max_tokens, max_characters, max_cost_usd : as of
+            `RetrievalPlan`
+        min_lookups : a sentence that says the answer before so many are made is looked up all the same; 2 for
+            small models, which say it at once
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+        """
+        if not 1 <= min_lookups <= max_lookups:
+            raise ValueError("min_lookups is from 1 to max_lookups")
         super().__init__(
             corpus, retriever, k, rewriter, max_lookups, max_tokens, max_characters, max_cost_usd
         )
+        self.min_lookups = min_lookups
 
     async def _follow(self, trip: Trip) -> AsyncIterator[Event]:
         """Gather passages; the reader is asked with all of them."""
@@ -72,7 +88,8 @@ class Ircot(RetrievalPlan):
                 yield Note(f"step {len(thoughts) + 1}: {why}")
                 return
             thought = first_sentence(reply.answer.content)
-            if _ANSWERED.search(thought) or thought in thoughts:
+            is_enough = trip.lookups.n >= self.min_lookups
+            if (is_enough and _ANSWERED.search(thought)) or thought in thoughts:
                 return
             thoughts.append(thought)
             await trip.lookups.search(thought)

@@ -43,6 +43,7 @@ def baseline(work: Work) -> Result:
         if _of(held, part)
     }
     enough = _enough(said, _of(held, VALIDATION), work)
+    stops = enough is not None and work.settings.stop_if_enough
     if not grader.by_gold:
         notes.append("no gold answers: quality is agreement with the teacher")
     return Result(
@@ -57,8 +58,8 @@ def baseline(work: Work) -> Result:
             "p50_s": {who: one.p50_s for who, one in shown.get(TEST, {}).items()},
             "interval": {who: one.interval for who, one in shown.get(TEST, {}).items()},
         },
-        notes=tuple(dict.fromkeys([*notes, *([enough] if enough else [])])),
-        stop=enough if enough and work.settings.stop_if_enough else None,
+        notes=tuple(dict.fromkeys([*notes, *([enough] if enough and not stops else [])])),
+        stop=enough if stops else None,
     )
 
 

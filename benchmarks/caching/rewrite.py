@@ -1,6 +1,6 @@
 """Near answers rewritten by a small local model, beside fresh ones of a small and of a larger one.
 
-    python benchmarks/caching/rewrite.py [--small small] [--large large] [--json FILE]
+    python benchmarks/caching/rewrite.py [--small small] [--large large] [--json FILE] [--fresh FILE]
 
 Forty pairs of an answered question and a near one, with answers that can be checked: the same question in
 other words, one whose answer the old one shows how to find, or one that needs another fact. The engine
@@ -88,7 +88,8 @@ def holding(engine: Engine, pair: Pair, small: str) -> Reusing:
     return Reusing(dict.fromkeys(engine.names, stage), default=stage)
 
 
-async def measured(small: str, large: str) -> list[dict[str, Any]]:
+async def measured(small: str, large: str, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of pairs; `known` ones bring the fresh answers of an earlier run."""
     names = dict.fromkeys((small, large))
     local = [
         ModelConfig(name=name, provider="local", options={"threads": 1}, timeout_s=600) for name in names
@@ -97,8 +98,8 @@ async def measured(small: str, large: str) -> list[dict[str, Any]]:
     try:
         rows = [await rewritten(engine, pair, small) for pair in PAIRS]
         for name in names:
-            for pair, row in zip(PAIRS, rows, strict=True):
-                row[name] = await fresh(engine, pair, name)
+            for place, (pair, row) in enumerate(zip(PAIRS, rows, strict=True)):
+                row[name] = known[place][name] if known else await fresh(engine, pair, name)
     finally:
         await engine.close()
     return rows
@@ -142,8 +143,10 @@ def main() -> None:
     parser.add_argument("--small", default="small")
     parser.add_argument("--large", default="large")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--fresh", type=Path, help="the --json of an earlier run: its fresh answers")
     options = parser.parse_args()
-    rows = asyncio.run(measured(options.small, options.large))
+    known = json.loads(options.fresh.read_text()) if options.fresh else []
+    rows = asyncio.run(measured(options.small, options.large, known))
     for name in dict.fromkeys((options.small, options.large)):
         right, usd = [row[name]["is_right"] for row in rows], [row[name]["usd"] for row in rows]
         print(line(f"fresh, {name}", rows, right, usd))

@@ -47,9 +47,9 @@ def as_data(passages: Sequence[Passage], *, first: int = 1) -> str:
     fence = f"=={hashlib.blake2b(whole.encode(errors='replace'), digest_size=8).hexdigest()}"
     parts = [_RULE.format(n=len(passages), fence=fence)]
     for number, passage in enumerate(passages, first):
-        source = " ".join(_plain(passage.source).split())[:200]
+        source = " ".join(plain(passage.source).split())[:200]
         parts.append(
-            f"{fence} passage [{number}], source: {source}\n{_plain(passage.text)}\n{fence} end of [{number}]"
+            f"{fence} passage [{number}], source: {source}\n{plain(passage.text)}\n{fence} end of [{number}]"
         )
     return "\n".join((*parts, _END.format(fence=fence)))
 
@@ -64,6 +64,6 @@ def citations(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     )
 
 
-def _plain(text: str) -> str:
-    """Without invisible characters; the marks of chat templates with spaces in them."""
+def plain(text: str) -> str:
+    """Others' words for a prompt: no invisible characters, the marks of chat templates with spaces in them."""
     return _TOKEN.sub(lambda match: " ".join(match[0]), _CONTROL.sub("", text))

@@ -65,5 +65,5 @@ def citations(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
 
 
 def plain(text: str) -> str:
-    """Others' words for a prompt: no invisible characters, the marks of chat templates with spaces in them."""
+    """Others' words for a prompt: no invisible characters, chat templates' marks with spaces in them."""
     return _TOKEN.sub(lambda match: " ".join(match[0]), _CONTROL.sub("", text))

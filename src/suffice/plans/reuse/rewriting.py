@@ -1,8 +1,9 @@
 """A near hit: a small model makes the old answer into one to the new question, and is believed if it is sure.
 
 The old question and answer came from another request. They are shown as data, between lines that cannot be
-forged, and the model is told that nothing there is an instruction; what it writes is believed only where it is
-surer than a bound, has the wanted form, and is no refusal. Else the request is answered as if nothing was found.
+forged, and the model is told that nothing there is an instruction; what it writes is believed only where it
+is surer than a bound, has the wanted form, and is no refusal. Else the request is answered as if nothing was
+found.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +66,7 @@ def promote(work: Work) -> Result:
     rows = work.rows("curate")
     said = read_said(work.inputs["evaluate"] / ANSWERS)
     card = read_card(work.inputs["train"])
-    test, validation = (_held(rows, said, part) for part in (TEST, VALIDATION))
+    test, validation = (held(rows, said, part) for part in (TEST, VALIDATION))
     if not len(test[0]):
         raise DataError("no test row was answered by both student and teacher: nothing to judge by")
     found, verdict, deferral, mine = _judged(test, validation[0], card, own, work)
@@ -135,30 +135,30 @@ def _worth(verdict: Verdict, deferral: Deferral) -> Verdict:
     return msgspec.structs.replace(verdict, passes=False, why=why)
 
 
-def _held(rows: list[Row], said: list[Said], part: str) -> tuple[Paired, Mapping[str, FloatArray]]:
+def held(rows: Sequence[Row], said: Sequence[Said], part: str) -> tuple[Paired, Mapping[str, FloatArray]]:
     """Rows of a part that student and teacher answered, and what the rungs made of them."""
     answered = {
         who: {one.id for one in said if one.part == part and one.who == who} for who in (STUDENT, TEACHER)
     }
-    held = [row for row in rows if row.part == part and all(row.id in ids for ids in answered.values())]
-    by_who: Table = table(said, part, held) if held else {}
+    both = [row for row in rows if row.part == part and all(row.id in ids for ids in answered.values())]
+    by_who: Table = table(said, part, both) if both else {}
     quality = {who: column(own, "quality") for who, own in by_who.items()}
-    graded = [all(np.isfinite(values[place]) for values in quality.values()) for place in range(len(held))]
+    graded = [all(np.isfinite(values[place]) for values in quality.values()) for place in range(len(both))]
     places = np.flatnonzero(graded)
-    held = [held[place] for place in places.tolist()]
+    both = [both[place] for place in places.tolist()]
     usd = {who: column(by_who.get(who, []), "usd")[places] for who in (STUDENT, TEACHER)}
     empty = np.empty(0)
     paired = Paired(
-        ids=tuple(row.id for row in held),
-        texts=tuple(row.query for row in held),
+        ids=tuple(row.id for row in both),
+        texts=tuple(row.query for row in both),
         student=quality.get(STUDENT, empty)[places],
         teacher=quality.get(TEACHER, empty)[places],
         confidence=np.nan_to_num(column(by_who.get(STUDENT, []), "confidence")[places]),
         student_usd=usd[STUDENT],
         teacher_usd=usd[TEACHER],
-        clusters=tuple(row.cluster or row.id for row in held),
+        clusters=tuple(row.cluster or row.id for row in both),
     )
-    dear = float(np.nanmean(usd[STUDENT])) if held and not np.isnan(usd[STUDENT]).all() else np.inf
+    dear = float(np.nanmean(usd[STUDENT])) if both and not np.isnan(usd[STUDENT]).all() else np.inf
     rungs = {
         who: values[places]
         for who, values in quality.items()

@@ -126,7 +126,7 @@ class SemanticConfig(_Strict, frozen=True, kw_only=True):
     """Which other requests a kept answer serves as well."""
 
     threshold: Annotated[float, Meta(gt=0, le=1)] | None = None
-    """On the probability that an answer serves; None: the one that promises that 98 % of those given do."""
+    """On the probability that an answer serves; None: what the judgement promises its precision at."""
     near: Share = 0.6
     """From this cosine on an answer that is not given is near, and may be rewritten."""
 
@@ -302,13 +302,14 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError("the keys must be words", file=str(file), line=1)
     if "directory" in plain:
         raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
+    written = plain
     plain = _expand(plain, "$", environ, lines, file)
     _gather_params(plain)
     _include(plain, file, environ, lines)
     try:
         config = msgspec.convert(plain, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise _located(error, lines, file, plain) from None
+        raise _located(error, lines, file, written) from None
     _check(config, lines, file)
     return msgspec.structs.replace(config, directory=str(file.parent))
 
@@ -328,13 +329,14 @@ def _include(plain: dict[str, Any], file: Path, environ: Mapping[str, str], line
                 file=str(file), line=lines.get(f"$.include[{place}]"), key="include",
             ) from None  # fmt: skip
         part, its_lines = _yaml.read(text, other)
+        as_written = part
         part = {} if part is None else _expand(part, "$", environ, its_lines, other)
         if isinstance(part, dict):
             _gather_params(part)
         try:
             msgspec.convert(part, Included, strict=True)
         except msgspec.ValidationError as error:
-            raise _located(error, its_lines, other, part) from None
+            raise _located(error, its_lines, other, as_written) from None
         for key in ("models", "rules"):
             if part.get(key):
                 plain[key] = [*(plain.get(key) or ()), *part[key]]
@@ -451,7 +453,7 @@ def located(
     ----------
     sections : whose fields are the keys there are
     remedy : what to do about an unknown key; empty: its section's keys are listed
-    plain : what was converted, for the value that is wrong
+    plain : what was converted, for the value that is wrong; as written, without what the environment holds
     """
     match = _AT.match(str(error))
     assert match is not None

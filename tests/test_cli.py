@@ -316,7 +316,7 @@ class TestDoctor:
                 "leave out the plan",
             ),
             (RECORDED + "policy: {name: pilot, path: /proc/x}\n", "policy auto", "nothing can be kept in"),
-            (RECORDED + "policy: {name: pilot, d: 5}\n", "policy auto", "unknown parameter 'd'"),
+            (RECORDED + "policy: {name: pilot, d: 5}\n", "config", "unknown parameter 'd'"),
             (
                 RECORDED + "policy: {name: pilot}\nembedder_params: {dim: 32}\n",
                 "policy auto",

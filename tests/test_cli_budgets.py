@@ -11,9 +11,13 @@ import pytest
 
 from commands import Commands, FakeProvider
 from suffice import config as configuration
+from suffice.budgets import Claim, Ledger, Reserve, Settle
 from suffice.build import build
+from suffice.cli.base import console
+from suffice.cli.store import opened
 from suffice.engine import Request
 from suffice.errors import AllAttemptsFailed, ConfigError
+from suffice.store import open_ledger
 from suffice.types import Options, Query
 
 BUDGETS = """\
@@ -33,7 +37,7 @@ def test_budgets_are_set_shown_and_cleared(suffice: Commands) -> None:
     assert suffice("budgets", "set", "b", "--per", "team", "--usd", "2.5", "--every", "day").code == 0
     (line,) = suffice("budgets", "list", "--json").json
     assert line["budget"] == {"name": "b", "per": "team", "usd": 2.5, "every": "day"}
-    assert (line["limit"], line["left"], line["subject"]) == (25 * 10**11, 25 * 10**11, None)
+    assert (line["unit"], line["limit"], line["left"], line["subject"]) == ("usd", "2.5", "2.5", None)
     shown = suffice("budgets", "list").out
     assert "2.5 USD per day" in shown and "each team" in shown
     assert suffice("budgets", "clear", "b").code == 0
@@ -46,6 +50,10 @@ def test_budgets_are_set_shown_and_cleared(suffice: Commands) -> None:
     [
         (("--usd", "0"), "more than 0"),
         (("--usd", "-3"), "more than 0"),
+        (("--tokens", "0"), "at least 1 token"),
+        (("--usd", "1", "--max-tokens", "0"), "--max-tokens: Expected `int` >= 1, found 0"),
+        (("--usd", "1", "--zone", "Europe/Berlin"), "does nothing without --every"),
+        (("--usd", "1", "--per", "key", "--only", "nokey"), "no valid key has the id 'nokey'"),
         ((), "either"),
         (("--usd", "1", "--every", "day", "--zone", "Nowhere"), "Nowhere"),
         (("--tokens", "5", "--rolling", "x"), "no length of time"),
@@ -56,10 +64,38 @@ def test_bad_budgets_are_refused(suffice: Commands, options: tuple[str, ...], sa
     assert done.code == 1 and said in done.err
 
 
+def test_a_table_shows_the_fullest_and_names_that_can_be_copied(
+    suffice: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = suffice("keys", "create", "--name", "n" * 60, "--budget-usd-per-day", "3", "--json").json["key"]
+    assert suffice("budgets", "set", "people", "--per", "user", "--tokens", "1000").code == 0
+    with opened("sqlite:///suffice.db") as store:
+        ledger = open_ledger(None, store)
+        claims = [Claim(f"people|tokens|total|t/u{i:02}", 0, 0, 0, 10 + i, 1000) for i in range(25)]
+        asyncio.run(_spend(ledger, claims))
+    monkeypatch.setattr(console, "width", 80)
+    done = suffice("budgets", "list")
+    assert f"{key['id']}.day" in done.out and "its key" in done.out
+    assert done.out.index("t/u24") < done.out.index("t/u05") and "t/u04" not in done.out
+    assert "and 5 with more left" in done.err
+    assert "t/u00" in suffice("budgets", "list", "--limit", "30").out
+    lines = suffice("budgets", "list", "--json").json
+    assert len(lines) == 26 and lines[1]["unit"] == "tokens" and lines[1]["spent"] == 34
+    assert key["prefix"] in suffice("keys", "list").out
+
+
+async def _spend(ledger: Ledger, claims: list[Claim]) -> None:
+    for one in claims:
+        await ledger.apply([Reserve(one.account, (one,), 60.0), Settle(one.account, (one.amount,))])
+    await ledger.close()
+
+
 def test_names_are_refused_with_what_is_expected(suffice: Commands) -> None:
     said = "the name of a budget is 'a b': expected up to 100 letters, digits and _.:-"
     assert said in " ".join(suffice("budgets", "set", "a b", "--usd", "1").err.split())
-    assert suffice("keys", "create", "--tenant", " ").code == 2
+    for tenant in (" ", "a\nb", "t" * 101):
+        assert suffice("keys", "create", "--tenant", tenant).code == 2
+    assert suffice("keys", "create", "--name", "a\tb").code == 2
 
 
 def test_configured_budgets_are_changed_in_the_file(suffice: Commands) -> None:

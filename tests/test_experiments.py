@@ -14,6 +14,8 @@ import pytest
 from commands import Commands, FakeProvider
 from fakes import DEAR, Constant, FakeModel, TableRouter
 from suffice import policies
+from suffice.cli.experiment import _plain as shown
+from suffice.cli.formats import usd
 from suffice.engine import Engine, Request
 from suffice.errors import ConfigError, InvalidRequest, NotFound
 from suffice.experiments import Experiment, Judged, Progress, Seen, advance, position, settle, unit_of
@@ -56,6 +58,11 @@ def test_assignment_is_stable_spread_and_rises_with_the_share() -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Experiment(**{"name": "e", "treatment": "auto:new"} | settings)
+
+
+def test_what_is_nothing_is_not_shown_as_less_than_nothing() -> None:
+    assert shown(-0.0001) == "+0.000" and shown(-0.01) == "-0.010"
+    assert usd(9e-21) == usd(-9e-21) == "$0" and usd(1e-12) == "$0.0000000000010"
 
 
 def _trial(arm: int, share: float, unit: str = "") -> Trial:

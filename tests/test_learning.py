@@ -526,6 +526,7 @@ def test_an_answer_that_is_written_again_was_not_good() -> None:
         ({"arms": ["a", "b"]}, "unknown parameter 'arms'"),
         ({"pacing": "hope", "budget_usd_per_day": 1.0}, "hope"),
         ({"metrics": {"stars": (1.0, 1.0)}}, "stars"),
+        ({"metrics": {"score": (1.0, 5.0)}}, "'score' has a meaning of its own"),
         ({"budget_usd_per_day": 1.0, "prices": Price()}, "no price is known"),
     ],
 )

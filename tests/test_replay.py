@@ -110,6 +110,14 @@ class TestPlay:
         assert 100 < found.n_told < 200
         assert game(stream_of(50, [0.001, 0.002]), Noted(2, 0), Terms(rate=0.0)).n_told == 0
 
+    def test_a_call_leaves_what_later_queries_need(self) -> None:
+        """Predicted at 2 cents, it turns out to cost a dollar; the cheap arm answers the rest."""
+        stream = stream_of(10, [0.01, 0.02])
+        stream.costs[6, 1] = 1.0
+        found = game(stream, Noted(2, 1), budget=0.5)
+        assert found.arms.tolist() == [1] * 7 + [0] * 3 and found.n_cut == 1
+        assert found.rewards[6] == 0 and found.spent_usd == pytest.approx(0.5, abs=0.005)
+
     def test_a_call_dearer_than_what_is_left_is_cut_there(self) -> None:
         """Predicted at 1 cent, it turns out to cost a dollar."""
         stream = stream_of(10, [0.01])
@@ -253,6 +261,14 @@ class TestReplay:
         fails(ConfigError, "unknown parameter", params={"nonsense": 1})
         fails(DataError, "no costs", outcomes(costs=False), warm)
         fails(DataError, "warm data have no costs", data, outcomes(costs=False))
+        fails(DataError, "hold all 150 queries", data, data)
+        both = outcomes().select(rows=slice(0, 30))
+        assert (
+            replay_policy(
+                data, both, policy="fixed", params={"model": "large"}, budget_usd=1e-3, n_seeds=1
+            ).n_shared
+            == 30
+        )
         fails(DataError, "name common models", data, outcomes(models=("small", "medium", "huge")))
 
     def test_intervals_by_hand(self) -> None:

@@ -3,8 +3,9 @@
     python benchmarks/gating/live.py --journal live.jsonl [--model small] [--train 8] [--test 12]
 
 The corpus is invented, so that no model knows it (`invented.py`); general questions share its words. Gates
-are fitted to the training questions, for a look-up that is worth 2 right answers in a hundred. Every answer
-is written to the journal at once: a second run goes on where the first stopped. About 12 CPU-minutes.
+are fitted to the training questions, for a look-up that is worth 2 right answers in a hundred. `two` is
+`multi` held to at least two look-ups. Every answer is written to the journal at once: a second run goes on
+where the first stopped. About 12 CPU-minutes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ gate: {{name: never, corpus: '{folder}/corpus.db', single: {{k: 2}},
   multi: {{k: 2, max_lookups: 3, max_tokens: 40}}}}
 pipelines:
 {gates}"""
+TWO = """\
+  two: {{gate: {{name: always, strategy: multi, corpus: '{folder}/corpus.db', single: {{k: 2}},
+    multi: {{k: 2, min_lookups: 2, max_lookups: 3, max_tokens: 40}}}}}}
+"""
 GATE = """\
   {name}: {{gate: {{path: '{folder}/{name}', corpus: '{folder}/corpus.db', single: {{k: 2}},
     multi: {{k: 2, max_lookups: 3, max_tokens: 40}}}}}}
@@ -187,11 +192,15 @@ async def measure(model: str, n_train: int, n_test: int, journal: Journal, folde
     corpus = Corpus(folder / "corpus.db")
     corpus.add(documents)
     corpus.close()
-    (folder / "suffice.yaml").write_text(CONFIG.format(model=model, folder=folder, gates="  plain: {}\n"))
+    (folder / "suffice.yaml").write_text(
+        CONFIG.format(model=model, folder=folder, gates=TWO.format(folder=folder))
+    )
     engine = build(load(folder / "suffice.yaml"))
     for one in (*train, *test):
         for way in ARMS:
             await ask(engine, way, one, journal)
+    for one in test:
+        await ask(engine, "two", one, journal)
     await engine.close()
     fit(train, journal, folder)
     gates = "".join(GATE.format(name=name, folder=folder) for name in ("probe", "draft"))
@@ -202,7 +211,7 @@ async def measure(model: str, n_train: int, n_test: int, journal: Journal, folde
             await ask(engine, way, one, journal)
     await engine.close()
     print(f"{len(documents)} documents; {len(train)} questions to fit on, {len(test)} to judge")
-    show((*ARMS, "probe", "draft"), test, journal)
+    show((*ARMS, "two", "probe", "draft"), test, journal)
     total = sum(row.cpu_s for row in journal.rows.values())
     print(f"{total / 60:.1f} CPU-minutes of the model")
 

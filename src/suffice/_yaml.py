@@ -120,11 +120,15 @@ def explained(what: str, path: str, plain: Any, choices: Iterable[str] = ()) -> 
         if isinstance(value, dict):
             value = value.get(key)
         else:
-            value = value[int(place)] if place and isinstance(value, list) else None
+            is_there = place and isinstance(value, list) and int(place) < len(value)
+            value = value[int(place)] if is_there else None
     if not isinstance(value, str | int | float):
         return what
     found = repr(value[:_MOST_SHOWN] if isinstance(value, str) else value)
-    is_number = isinstance(value, str) and what.startswith(("Expected `int", "Expected `float"))
-    is_quoted = is_number and _NUMBER.fullmatch(value)
+    is_quoted = (
+        isinstance(value, str)
+        and what.startswith(("Expected `int", "Expected `float"))
+        and _NUMBER.fullmatch(value)
+    )
     hint = ": numbers go without quotes, and with a point before an exponent (1.0e-12)" if is_quoted else ""
     return f"{what}, found {found}{hint}"

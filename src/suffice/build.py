@@ -165,6 +165,11 @@ def check_budgets(
         raise ConfigError(f"two budgets have the name {twice[0]!r}; each needs its own", key="budgets")
     for budget in budgets:
         check(budget, candidates)
+        if budget.every is None and budget.zone != "UTC":
+            raise ConfigError(
+                f"the budget {budget.name!r}: the zone {budget.zone} does nothing without `every`",
+                key="budgets",
+            )
         way = budget.degrades_to
         name = None if way is None or not way.startswith("auto:") else way.removeprefix("auto:")
         if name is not None and name not in pipelines:

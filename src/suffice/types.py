@@ -431,6 +431,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a gate or a plan decided on look-ups."""
 
 
+SHARES: Final = ("score", "label", "correction", "judge")
+"""Names of feedback whose values lie in [0, 1]."""
+DEEDS: Final = ("copy", "follow_up", "regenerate")
+"""Names of what people did with an answer: 1 where they did."""
+
+
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     """A word on one record, by its user or a program."""
 
@@ -439,7 +445,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     name: str = "score"
     value: float
-    """In [0, 1] for the metric "score"; any finite number for other names."""
+    """In [0, 1] for the names in `SHARES`; any finite number for others."""
     comment: str | None = None
 
 

@@ -24,6 +24,8 @@ from suffice.types import FloatArray
 BASELINE = 0.5
 """What an arm that nothing is known of is expected to bring; regressions are on what differs from it."""
 _BASELINE = np.float32(BASELINE)
+_MOST_ALPHA = 1e6
+"""Widths stay within float32; rewards are in [0, 1]."""
 _REFRESH = 256
 """Rewards after which the sums are brought up to date, and the next arm's inverse is made anew from them."""
 
@@ -62,8 +64,10 @@ class LinearBandit(BaseBandit):
         floor, lease_s, seed : see `BaseBandit`
         """
         super().__init__(arms, d, floor=floor, lease_s=lease_s, seed=seed)
-        if not alpha >= 0 or not ridge > 0:
-            raise ConfigError(f"{self.name} with alpha {alpha}, ridge {ridge}; from 0 and above 0 are needed")
+        if not 0 <= alpha <= _MOST_ALPHA or not 0 < ridge < math.inf:
+            raise ConfigError(
+                f"{self.name} with alpha {alpha}, ridge {ridge}; 0 to {_MOST_ALPHA:g} and above 0 are needed"
+            )
         self.alpha, self.ridge = alpha, ridge
         n = len(arms)
         self._gram, self._target = np.zeros((n, d, d)), np.zeros((n, d))

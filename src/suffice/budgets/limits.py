@@ -60,8 +60,11 @@ class Budget(
             raise ValueError(f"the budget {self.name!r} needs either `usd` or `tokens`")
         amount = self.usd if self.tokens is None else self.tokens
         if amount is None or not 0 < amount < float("inf") or not 0 < self.limit <= LARGEST:
+            wanted = "more than 0 and at most 9.2 million USD"
+            if self.tokens is not None:
+                wanted = f"at least 1 token and at most {LARGEST:.1g}"
             raise ValueError(
-                f"the budget {self.name!r} is {amount}; expected more than 0 and at most 9.2 million USD "
+                f"the budget {self.name!r} is {amount}; expected {wanted} "
                 "(to forbid a model, leave it out of `models` or write a rule)"
             )
         if self.per in ("request", "global") and self.only is not None:

@@ -8,11 +8,17 @@ from typing import Any, NoReturn
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 console = Console()
 """For what the command was asked for."""
 notes = Console(stderr=True)
 """For progress, hints and warnings: never in the way of a pipe."""
+
+
+def print_table(table: Table) -> None:
+    """A table; where nobody looks, it has the width that it needs."""
+    (console if console.is_terminal else Console(width=max(console.width, 200))).print(table)
 
 
 def print_json(value: Any) -> None:

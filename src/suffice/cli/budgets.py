@@ -9,22 +9,26 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from suffice.budgets import Budget, Ledger, Use, shown
-from suffice.cli.base import console, notes, print_json
+from suffice._yaml import explained
+from suffice.budgets import Budget, Ledger, Use
+from suffice.cli.base import console, notes, print_json, print_table
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, configured, opened
 from suffice.config import DEFAULT_FILE
 from suffice.errors import ConfigError, NotFound
-from suffice.plans.refusals import terms
+from suffice.plans.guard import KEYLESS
+from suffice.plans.refusals import number, terms
 
 T = TypeVar("T")
+_MOST_SHOWN: Final = 20
+"""Subjects of one budget, in a table."""
 _budgets = typer.Typer(help="Show, set and clear budgets.", no_args_is_help=True)
 
 
@@ -58,11 +62,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None
     """None: nobody has used it in this window."""
     unit: str
-    limit: int
-    """Pico-dollars (1e-12 USD) or tokens, as are the following."""
-    spent: int = 0
-    reserved: int = 0
-    left: int = 0
+    limit: str | int
+    """USD as decimal text, or tokens; likewise the following."""
+    spent: str | int = 0
+    reserved: str | int = 0
+    left: str | int = 0
     lost: int = 0
     """Held by processes that died; given back, or charged where the budget says so."""
     resets_at: float | None = None
@@ -74,8 +78,14 @@ def register(app: typer.Typer) -> None:
 
 
 @_budgets.command("list")
-def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show every budget with what is spent, held for calls under way, and left."""
+def _list(
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Of each budget's users, keys ...; 20, with --json all.")
+    ] = None,
+    store_url: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every budget with what is spent, held for calls under way, and left; the fullest first."""
 
     async def read(ledger: Ledger) -> tuple[list[Budget], Mapping[tuple[str, int], Use]]:
         await ledger.apply(())  # what dead processes held is given back
@@ -86,7 +96,8 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
     names = {budget.name for budget in own}
     budgets = [(budget, False) for budget in own]
     budgets += [(budget, True) for budget in found if budget.name not in names]
-    lines = standings(budgets, uses, time.time())
+    most = limit if limit is not None or as_json else _MOST_SHOWN
+    lines, n_more = standings(budgets, uses, time.time(), most)
     if as_json:
         print_json(lines)
     elif not lines:
@@ -94,7 +105,9 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
             f"no budgets: write `budgets:` in {DEFAULT_FILE}, or use `suffice budgets set`", style="dim"
         )
     else:
-        console.print(_table(lines))
+        print_table(_table(lines))
+        if n_more:
+            notes.print(f"and {n_more:,} with more left; --limit shows them", style="dim")
 
 
 @_budgets.command("set")
@@ -105,7 +118,9 @@ def _set(
     usd: Annotated[float | None, typer.Option(help="The limit in US dollars.")] = None,
     tokens: Annotated[int | None, typer.Option(help="The limit in tokens, input and output.")] = None,
     every: Annotated[Every | None, typer.Option(help="It begins anew with the calendar.")] = None,
-    zone: Annotated[str, typer.Option(help="Where the calendar hangs, such as Europe/Berlin.")] = "UTC",
+    zone: Annotated[
+        str | None, typer.Option(help="Where the calendar of --every hangs, such as Europe/Berlin; UTC.")
+    ] = None,
     rolling: Annotated[str | None, typer.Option(help="It is for the last 30m, 24h, 7d ...")] = None,
     soft: Annotated[bool, typer.Option("--soft", help="Warn and degrade only, refuse nothing.")] = False,
     clamp: Annotated[bool, typer.Option("--clamp", help="Lower max_tokens to what is left.")] = False,
@@ -125,9 +140,23 @@ def _set(
         "clamp": clamp,
         "max_tokens": max_tokens,
     }
+    if zone is not None and every is None:
+        raise ConfigError(f"--zone {zone} does nothing without --every: it says when a day or month begins")
     budget = made(name, **fields)
+    if per is Per.key and only is not None:
+        _check_key(only, store_url)
     with_ledger(store_url, lambda ledger: ledger.set_budget(budget), must_exist=False)
     console.print(f"{name}: {terms(budget)}, per {budget.per}", highlight=False)
+
+
+def _check_key(key_id: str, store_url: str | None) -> None:
+    with opened(store_url, must_exist=False) as store:
+        known = [key.id for key in store.keys() if key.revoked_at is None]
+    if key_id not in (*known, KEYLESS):
+        raise ConfigError(
+            f"no valid key has the id {key_id!r}, so the budget would hold for nobody; `suffice keys list` "
+            f"shows them, {KEYLESS} stands for requests without one"
+        )
 
 
 @_budgets.command("clear")
@@ -155,7 +184,10 @@ def made(name: str, **fields: Any) -> Budget:
     try:
         budget = msgspec.convert({"name": name, **given}, Budget)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error).partition(" - at ")[0]) from None
+        what, _, at = str(error).partition(" - at `$.")
+        path = at.removesuffix("`")
+        said = explained(what, f"$.{path}", given)
+        raise ConfigError(f"--{path.replace('_', '-')}: {said}" if path else what) from None
     config = configured()
     if any(own.name == name for own in config.budgets):
         raise ConfigError(f"the budget {name!r} stands in {DEFAULT_FILE}; change it there")
@@ -185,10 +217,24 @@ def with_ledger(
 
 
 def standings(
-    budgets: Sequence[tuple[Budget, bool]], uses: Mapping[tuple[str, int], Use], now: float
-) -> list[Line]:
-    """A line per budget and subject with any use in the window of now; one without a subject for none."""
+    budgets: Sequence[tuple[Budget, bool]],
+    uses: Mapping[tuple[str, int], Use],
+    now: float,
+    most: int | None = None,
+) -> tuple[list[Line], int]:
+    """A line per budget and subject with any use in the window of now; one without a subject for none.
+
+    Parameters
+    ----------
+    most : subjects of one budget; None: all
+
+    Returns
+    -------
+    lines : of each budget the fullest first
+    n_more : that were left out
+    """
     lines: list[Line] = []
+    n_more = 0
     for budget, is_set in budgets:
         span, start = budget.window.span(now), budget.account("")
         found: dict[str, Use] = {}
@@ -199,39 +245,50 @@ def standings(
                 found[whose] = Use(
                     so_far.spent + use.spent, so_far.reserved + use.reserved, so_far.lost + use.lost
                 )
-        listed: list[tuple[str | None, Use]] = [*sorted(found.items())]
+        fullest = sorted(found.items(), key=lambda item: (-item[1].spent - item[1].reserved, item[0]))
+        listed: list[tuple[str | None, Use]] = [*fullest[:most]]
+        n_more += len(fullest) - len(listed)
         for subject, use in listed or [(None, Use())]:
+            left = max(budget.limit - use.spent - use.reserved, 0)
             lines.append(
                 Line(
                     budget=budget,
                     is_set=is_set,
                     subject=subject,
                     unit=budget.unit,
-                    limit=budget.limit,
-                    spent=use.spent,
-                    reserved=use.reserved,
-                    left=max(budget.limit - use.spent - use.reserved, 0),
+                    limit=number(budget.limit, budget),
+                    spent=number(use.spent, budget),
+                    reserved=number(use.reserved, budget),
+                    left=number(left, budget),
                     lost=use.lost,
                     resets_at=span.resets_at,
                 )
             )
-    return lines
+    return lines, n_more
 
 
 def _table(lines: Sequence[Line]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("budget", "for", "limit", "spent", "held", "left", "resets"):
-        table.add_column(title, justify="right" if title in ("spent", "held", "left") else "left")
+        names = [len(line.budget.name) for line in lines] if title == "budget" else [0]
+        table.add_column(
+            title,
+            justify="right" if title in ("spent", "held", "left") else "left",
+            min_width=max(*names, len(title)),  # people copy names
+            overflow="fold",
+        )
     for line in lines:
-        budget, unit = line.budget, line.budget.unit
+        budget = line.budget
         of_whom = line.subject if line.subject is not None else budget.only or f"each {budget.per}"
+        if budget.per == "key" and budget.name.startswith(of_whom):
+            of_whom = "its key"
         kind = "" if budget.hard else " (soft)"
         table.add_row(
             escape(budget.name),
             escape("everything" if budget.per == "global" else of_whom),
             terms(budget) + kind,
             *(
-                f"[red]{shown(amount, unit)}[/]" if amount == 0 and title == "left" else shown(amount, unit)
+                f"[red]{amount}[/]" if str(amount) == "0" and title == "left" else str(amount)
                 for title, amount in (("spent", line.spent), ("held", line.reserved), ("left", line.left))
             ),
             "" if line.resets_at is None else _time(line.resets_at),

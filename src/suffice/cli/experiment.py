@@ -58,7 +58,9 @@ def _start(
     control: Annotated[str, typer.Option(help="What clients ask for and get now.")] = "auto",
     kind: Annotated[
         KindName,
-        typer.Option(help="shadow: nobody sees it; canary: 1, 5, 25, 50 %; ab: 50 % from the start."),
+        typer.Option(
+            metavar="KIND", help="shadow: nobody sees it; canary: 1, 5, 25, 50 %; ab: 50 % from the start."
+        ),
     ] = KindName.canary,
     stages: Annotated[str | None, typer.Option(help="Shares, such as 0.01,0.1,0.5.")] = None,
     margin: Annotated[float, typer.Option(help="By so much the quality may be worse, in [0, 1].")] = 0.02,
@@ -209,4 +211,4 @@ def _interval(value: float | None, bounds: tuple[float | None, float | None], sh
 
 
 def _plain(value: float) -> str:
-    return f"{value:+.3f}"
+    return f"{round(value, 3) + 0.0:+.3f}"  # no -0.000

@@ -9,6 +9,8 @@ from rich.table import Table
 from suffice.types import Decision, Record
 
 UNKNOWN = "?"
+_LEAST_USD = 5e-13
+"""Half of what the books count in: less is rounding."""
 
 
 def usd(amount: Decimal | float | str | None) -> str:
@@ -22,7 +24,7 @@ def usd(amount: Decimal | float | str | None) -> str:
     if amount is None:
         return UNKNOWN
     value = float(amount)
-    if value == 0:
+    if abs(value) < _LEAST_USD:
         return "$0"
     if value < 0:
         return f"-{usd(-value)}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from suffice.budgets import Budget, Ledger
-from suffice.cli.base import console, notes, print_json
+from suffice.cli.base import console, notes, print_json, print_table
 from suffice.cli.budgets import made, with_ledger
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, opened
@@ -21,6 +21,8 @@ from suffice.protocols import Store
 from suffice.store import SqliteStore
 from suffice.store.consents import SqliteConsents
 
+_LONGEST: Final = 100
+"""Of what people name tenants and keys."""
 _keys = typer.Typer(help="Make, list and revoke keys of the gateway.", no_args_is_help=True)
 
 
@@ -54,8 +56,12 @@ def _create(
     """Make a key; its secret is shown this once."""
     from suffice.store import new_key
 
-    if not tenant.strip():
-        raise typer.BadParameter(f"{tenant!r} is no name", param_hint="--tenant")
+    for option, text in (("--tenant", tenant), ("--name", name)):
+        if not text.isprintable() or len(text) > _LONGEST or (option == "--tenant" and not text.strip()):
+            raise typer.BadParameter(
+                f"{text[:_LONGEST]!r} is no name: expected up to {_LONGEST} visible characters",
+                param_hint=option,
+            )
     if distill and not keep_content:
         raise typer.BadParameter(
             "nothing is kept to learn from without --keep-content", param_hint="--distill"
@@ -87,8 +93,9 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for title in ("id", "tenant", "name", "begins with", "made", "rights", "state"):
-        width = max((len(key.id) for key in found), default=0) if title == "id" else None
-        table.add_column(title, no_wrap=title in ("id", "made"), min_width=width)
+        whole = {"id": [key.id for key in found], "begins with": [key.prefix for key in found]}
+        width = max(map(len, (*whole.get(title, ()), title)))
+        table.add_column(title, no_wrap=title in ("made", *whole), min_width=width, overflow="fold")
     for key in found:
         words = {"admin": key.is_admin, "content kept": key.keep_content, "may train": key.id in consents}
         rights = [said for said, has in words.items() if has]
@@ -101,7 +108,7 @@ def _list(store_url: StoreOption = None, as_json: JsonOption = False) -> None:
             ", ".join(rights),
             "[green]good[/]" if key.revoked_at is None else f"[red]revoked {_day(key.revoked_at)}[/]",
         )
-    console.print(table)
+    print_table(table)
 
 
 @_keys.command("revoke")

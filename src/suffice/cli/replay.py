@@ -99,5 +99,9 @@ def _show(found: Replay) -> None:
     if found.served < 1:
         share = 1 - found.served
         notes.print(f"{share:.1%} of the queries were refused: the budget had no room", style="yellow")
+    if found.n_shared:
+        notes.print(
+            f"{found.n_shared:,} queries stand in the warm data too: known beforehand", style="yellow"
+        )
     if found.overspend > 0:
         notes.print(f"overspent by {found.overspend:.3g} USD", style="red")

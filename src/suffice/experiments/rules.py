@@ -93,9 +93,9 @@ def _speaks_for(experiment: Experiment, found: Findings) -> str | None:
     low, limit = found.quality_bounds[0], experiment.max_cost_increase_usd
     if low is None or not low > -experiment.margin:
         return None
-    said = (
-        f"quality is better by at least {low:.3f}" if low > 0 else f"quality is worse by at most {-low:.3f}"
-    )
+    said = f"quality is worse by at most {abs(low):.3f}"
+    if low > 0:
+        said = f"quality is better by at least {low:.3f}"
     if limit is None:
         return said
     high = found.cost_bounds_usd[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from suffice.errors import InvalidRequest, NotFound
 from suffice.gateway.call import Call
 from suffice.gateway.decode import read_object
-from suffice.types import Feedback
+from suffice.types import DEEDS, Feedback
 
 if TYPE_CHECKING:
     from suffice.gateway.app import Gateway
@@ -61,14 +61,18 @@ def read_feedback(body: bytes, tenant: str, now: float) -> Feedback:
             raise InvalidRequest(
                 f"feedback has no field {name[:80]!r}; it has id, value, name, comment", param=name
             )
-    value = fields.get("value")
-    if not isinstance(value, int | float):  # true and false count as 1 and 0
+    value, called = fields.get("value"), fields.get("name")
+    is_answer = isinstance(value, bool) and called not in (
+        "thumb",
+        *DEEDS,
+    )  # there true and false are 1 and 0
+    if not isinstance(value, int | float) or is_answer:
         raise InvalidRequest("`value` must be a number, in [0, 1] for a score", param="value")
     return Feedback(
         record_id=_text(fields, "id", 200),
         tenant=tenant,
         created_at=now,
-        name=_text(fields, "name", 100) if fields.get("name") is not None else "score",
+        name=_text(fields, "name", 100) if called is not None else "score",
         value=float(value),
         comment=_text(fields, "comment", _MAX_COMMENT) if fields.get("comment") is not None else None,
     )

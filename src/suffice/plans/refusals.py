@@ -60,11 +60,11 @@ def exceeded(refusal: Refusal, candidate: str, now: float) -> BudgetExceeded:
             "per": budget.per,
             "subject": refusal.subject,
             "unit": unit,
-            "limit": _number(budget.limit, budget),
-            "spent": _number(refusal.spent, budget),
-            "reserved": _number(refusal.reserved, budget),
-            "left": _number(refusal.left, budget),
-            "needed": _number(refusal.amount, budget),
+            "limit": number(budget.limit, budget),
+            "spent": number(refusal.spent, budget),
+            "reserved": number(refusal.reserved, budget),
+            "left": number(refusal.left, budget),
+            "needed": number(refusal.amount, budget),
             "resets_at": None if resets_at is None else _time(resets_at),
         },
         retry_after_s=_wait_s(refusal, now),
@@ -112,8 +112,8 @@ def _terms(refusal: Refusal) -> str:
     return f"{terms(budget)} for the {budget.per} {refusal.subject}"
 
 
-def _number(amount: int, budget: Budget) -> str | int:
-    """Money as text, so that no reader rounds it."""
+def number(amount: int, budget: Budget) -> str | int:
+    """USD as text, so that no reader rounds it; tokens as they are."""
     return amount if budget.unit == "tokens" else shown(amount, "usd").removesuffix(" USD")
 
 

@@ -24,7 +24,7 @@ from suffice.store.losses import settle_orphans
 from suffice.store.sink import SqliteSink
 from suffice.store.tally import Counter, NoTally, tally_for
 from suffice.store.writer import MAX_QUEUED, Writer
-from suffice.types import ApiKey, Feedback, Record
+from suffice.types import SHARES, ApiKey, Feedback, Record
 
 _BUSY_S = 5.0
 
@@ -80,7 +80,7 @@ class SqliteStore:
         Raises
         ------
         InvalidRequest
-            If the value is not finite, or leaves [0, 1] for the name "score".
+            If the value is not finite, or leaves [0, 1] for a name in `types.SHARES`.
         NotFound
             If this tenant has no such record.
         StoreError
@@ -186,9 +186,9 @@ def _nothing(connection: sqlite3.Connection) -> None:
 def _check(feedback: Feedback) -> None:
     if not math.isfinite(feedback.value):
         raise InvalidRequest(f"a feedback value must be a finite number, not {feedback.value}", param="value")
-    if feedback.name == "score" and not 0 <= feedback.value <= 1:
+    if feedback.name in SHARES and not 0 <= feedback.value <= 1:
         raise InvalidRequest(
-            f"a score lies in [0, 1], {feedback.value} does not; give other measures another name",
+            f"a {feedback.name} lies in [0, 1], {feedback.value:g} does not; give other measures other names",
             param="value",
         )
 

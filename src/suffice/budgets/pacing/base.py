@@ -77,6 +77,11 @@ class Pacer(ABC):
         """What a query may cost from now on, in the mean."""
         return self.left_usd / self.queries_left
 
+    @property
+    def room_usd(self) -> float:
+        """What this query may take so that each later one can be sent to the cheapest arm; may be below 0."""
+        return self.left_usd - (self.queries_left - 1) * self._cheapest
+
     def warm(self, rewards: FloatArray, costs: FloatArray) -> Self:
         """Learn from queries of the past, (n, K) as they are expected, before the first of the stream."""
         known = np.nanmin(costs, axis=1) if np.size(costs) else np.empty(0)
@@ -111,8 +116,7 @@ class Pacer(ABC):
         at_most : (K,) USD that the arms cost at most, as a reservation would be; None: `costs`
         """
         bound = np.asarray(costs if at_most is None else at_most, np.float64)
-        reserve = (self.queries_left - 1) * self._cheapest
-        fits: BoolArray = bound <= self.left_usd - reserve
+        fits: BoolArray = bound <= self.room_usd
         if fits.any():
             return self._allowed(rewards, costs, fits)
         fits = bound <= self.left_usd

@@ -12,6 +12,7 @@ from suffice import bandits, routers
 from suffice.budgets import pacing as pacers
 from suffice.errors import ConfigError, DataError, UnknownName
 from suffice.evaluation.fitting import fitted, scores_of
+from suffice.evaluation.leaks import n_seen
 from suffice.evaluation.replay.bandit import BanditPlayer, is_bandit, names_of_bandits
 from suffice.evaluation.replay.contexts import contexts
 from suffice.evaluation.replay.costs import CostLearner
@@ -76,7 +77,7 @@ def replay_policy(
     Raises
     ------
     DataError
-        Without costs, complete queries or common models.
+        Without costs, complete queries or common models, or if the warm data hold all queries of the stream.
     ConfigError
         If a number is out of range, or the policy does not take its parameters or needs warm data.
     UnknownName
@@ -87,6 +88,7 @@ def replay_policy(
     pacers.registry.check(pacing, pacing_params or {}, hidden=("budget_usd", "horizon", "unit"))
     _check_policy(policy, params, warm)
     data, warm = _ground(data, warm, models)
+    n_shared = 0 if warm is None else _shared(data, warm)
     on_plan(n_seeds + 1)
     base = Stream.of(data.arms, np.zeros((data.n_queries, 1), np.float32), data.quality, data.cost_usd)
     late = newcomer(scenario, base, budget_usd)
@@ -107,7 +109,14 @@ def replay_policy(
         bounds.append(stream.bound(budget_usd))
         on_step(f"seed {seed + 1} of {n_seeds}")
     return report(
-        played, bounds, policy=policy, pacing=pacing, scenario=scenario, budget_usd=budget_usd, arms=data.arms
+        played,
+        bounds,
+        policy=policy,
+        pacing=pacing,
+        scenario=scenario,
+        budget_usd=budget_usd,
+        arms=data.arms,
+        n_shared=n_shared,
     )
 
 
@@ -235,6 +244,16 @@ def _ground(
     if missing:
         raise DataError(f"the stream has no {', '.join(missing)}: name the common models with --models")
     return _complete(data, names, "stream"), None if warm is None else _complete(warm, names, "warm")
+
+
+def _shared(data: Outcomes, warm: Outcomes) -> int:
+    """Queries of the stream that the warm data hold too."""
+    n = n_seen(warm, data)
+    if n == data.n_queries:
+        raise DataError(
+            f"the warm data hold all {n} queries of the stream, which would be known beforehand; give others"
+        )
+    return n
 
 
 def _complete(table: Outcomes, names: Sequence[str], what: str) -> Outcomes:

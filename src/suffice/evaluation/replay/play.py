@@ -75,7 +75,8 @@ def play(
     """Play the stream to its end.
 
     Before a call only predicted costs are known; true ones are paid. The cap holds all the same: a call that
-    turns out dearer than all that is left is cut off there, as a clamped output limit would, and is worth 0.
+    turns out dearer than what leaves enough for the queries to come (or, at the end, than all that is left)
+    is cut off there, as a clamped output limit would, and is worth 0.
     """
     game = _Game(stream, player, pacer, costs, terms, rng)
     for t in range(len(stream)):
@@ -116,15 +117,16 @@ class _Game:
             self.pacer.paid(0.0)
             return
         arm = self.player.choose(t, expected, allowed, price)
-        self._pay(t, arm, x)
+        left, room = self.pacer.left_usd, self.pacer.room_usd
+        self._pay(t, arm, x, room if at_most[arm] <= room else left)
 
-    def _pay(self, t: int, arm: int, x: NDArray[np.float32]) -> None:
-        cost, left = float(self.stream.costs[t, arm]), self.pacer.left_usd
+    def _pay(self, t: int, arm: int, x: NDArray[np.float32], most_usd: float) -> None:
+        cost = float(self.stream.costs[t, arm])
         self.arms[t] = arm
         self.costs.learn(x, arm, cost / float(self.stream.price_factor[t, arm]))
-        if cost > left:
+        if cost > most_usd:
             self.n_cut += 1
-            self.pacer.paid(left)
+            self.pacer.paid(most_usd)
             return
         self.pacer.paid(cost)
         self.rewards[t] = self.stream.rewards[t, arm]

@@ -52,12 +52,14 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     served: float
     """Share of queries that got an answer."""
     cut: float
-    """Share of queries whose answer would have passed the cap: cut there, quality 0."""
+    """Share of queries whose answer would have taken what later ones need: cut there, quality 0."""
     arm_share: dict[str, float]
     feedback: float
     """Share of queries whose reward was told."""
     qualities: tuple[float, ...]
     """By seed."""
+    n_shared: int = 0
+    """Queries of the stream that the warm data hold too: known beforehand."""
 
 
 def report(
@@ -69,6 +71,7 @@ def report(
     scenario: str,
     budget_usd: float,
     arms: Sequence[str],
+    n_shared: int = 0,
 ) -> Replay:
     """Of one or more seeds, all of the same length."""
     qualities = np.array([one.rewards.mean() for one in played])
@@ -94,6 +97,7 @@ def report(
         arm_share={arm: float((chosen == k).mean()) for k, arm in enumerate(arms)},
         feedback=float(np.mean([one.n_told for one in played])) / n,
         qualities=tuple(qualities.tolist()),
+        n_shared=n_shared,
     )
 
 

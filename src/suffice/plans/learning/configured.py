@@ -21,7 +21,7 @@ from suffice.plans.learning.rater import Rater
 from suffice.plans.learning.rewards import Fairness
 from suffice.plans.learning.sight import Sight
 from suffice.protocols import Embedder
-from suffice.types import Candidate
+from suffice.types import DEEDS, SHARES, Candidate
 
 _CAREFUL: Final = {"ridge": 10.0, "floor": 0.01, "lease_s": 3600.0, "alpha": 0.1}
 """Of a bandit on live traffic, where the configuration says nothing and it has such a parameter."""
@@ -136,7 +136,8 @@ def _split(name: str, params: Mapping[str, Any]) -> tuple[LearningSettings, dict
     except msgspec.ValidationError as error:
         what, _, at = str(error).partition(" - at `$.")
         path = at.removesuffix("`")
-        raise ConfigError(f"{name}: {path}: {_yaml.explained(what, f'$.{path}', given)}") from None
+        shown = {key: value for key, value in given.items() if not isinstance(value, str)}  # may be a secret
+        raise ConfigError(f"{name}: {path}: {_yaml.explained(what, f'$.{path}', shown)}") from None
 
 
 def _check(
@@ -151,6 +152,8 @@ def _check(
     if settings.judge_against is not None and settings.judge is None:
         raise ConfigError(f"{name}: judge_against needs a `judge` that compares")
     for metric, (worst, best) in settings.metrics.items():
+        if metric in (*SHARES, *DEEDS, "thumb"):
+            raise ConfigError(f"{name}: metrics: {metric!r} has a meaning of its own; choose another name")
         if not abs(best - worst) > 0:  # NaN too
             raise ConfigError(f"{name}: the metric {metric!r} has the same worst and best value, {worst:g}")
     unpriced = [one.name for one in candidates if one.name in arms and not one.price.is_known]

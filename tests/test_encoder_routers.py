@@ -26,7 +26,7 @@ from suffice.routers.heads import QualityHead
 from suffice.routers.pairs import PairHead, three_ways, win_rates
 from suffice.routers.routerdc import sample_llm_loss, sample_sample_loss
 from suffice.routers.tiny import HashedWords
-from suffice.routers.tuning import Progress, Schedule, _batches, _pace, tune
+from suffice.routers.tuning import Progress, Schedule, _batches, pace_at, tune
 from suffice.types import Query
 
 needs_torch = pytest.mark.skipif(
@@ -466,10 +466,10 @@ def test_training_goes_back_to_its_best_look() -> None:
 
 def test_steps_warm_up_and_die_down() -> None:
     for n in (1, 2, 10, 1000):
-        paces = [_pace(step, n) for step in range(n)]
+        paces = [pace_at(step, n) for step in range(n)]
         assert all(0 < pace <= 1 for pace in paces)
         assert max(paces) == 1
-    assert _pace(1000, 1000) == 0
+    assert pace_at(1000, 1000) == 0
 
 
 @pytest.mark.parametrize("lengths", [[], [5, 1, 4, 2, 3] * 7])

@@ -247,6 +247,8 @@ def test_replicas_that_do_not_fit_are_refused() -> None:
         bandit.merge(bandits.create("linucb", ARMS, 2).take())
     with pytest.raises(ConfigError, match="int is not what"):
         bandit.merge(3)
+    with pytest.raises(ConfigError, match=r"alpha 1e\+300"):
+        made("linucb", alpha=1e300)
     with pytest.raises(ConfigError, match="share 2"):
         bandit.add_arm("new", burn_in=3, share=2)
     with pytest.raises(ConfigError, match="'small' is there already"):

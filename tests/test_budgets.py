@@ -105,7 +105,7 @@ def test_no_rolling_window_holds_more_than_the_limit_whatever_the_clock_does(
         ({"usd": float("inf")}, "more than 0"),
         ({"usd": 1e7}, "9.2 million"),
         ({"usd": 1e-13}, "more than 0"),
-        ({"tokens": 0}, "more than 0"),
+        ({"tokens": 0}, "at least 1 token"),
         ({"usd": 1, "every": "fortnight"}, "fortnight"),
         ({"usd": 1, "every": "day", "rolling": "24h"}, "exclude"),
         ({"usd": 1, "rolling": "soon"}, "soon"),

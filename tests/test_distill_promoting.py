@@ -30,10 +30,12 @@ from suffice.distillation.promoting import (
     served,
     shelf,
 )
+from suffice.distillation.promoting.rivals import Rung, rivals, without_own
 from suffice.distillation.trainers.base import Course
 from suffice.distillation.trainers.head import HeadSettings, HeadTrainer
 from suffice.errors import ConfigError, DataError, NotFound
 from suffice.metrics import paired_lower_bound
+from suffice.providers.student_card import StudentCard
 from suffice.store import SqliteStore
 from suffice.store.experiments import SqliteExperiments
 
@@ -99,6 +101,32 @@ def test_the_gate_wants_both_bounds() -> None:
 def test_qualities_that_do_not_fit_are_refused(student: Any) -> None:
     with pytest.raises(DataError):
         judge(student, [1.0, 1.0, 0.0], margin=0.02)
+
+
+def test_a_rung_counts_unless_it_is_dearer_than_what_is_served() -> None:
+    """By costs that are measured: a millionth more or less of a dollar decides nothing."""
+    teacher = np.full(4, 1e-3)
+
+    def counted(served: float, **usd: float) -> set[str]:
+        rungs = {name: Rung(np.ones(4), np.full(4, one)) for name, one in usd.items()}
+        return set(rivals(rungs, np.full(4, served), teacher))
+
+    assert counted(1e-9, a=1.5e-9, b=9e-6, c=2e-5) == {"a", "b"}  # at most 1 % of the teacher is nothing
+    assert counted(4e-4, few_shot=5e-4, large=9e-4) == {"few_shot"}  # a cascade pays the teacher at times
+    assert counted(4e-4, free=float("nan")) == {"free"} and counted(float("nan"), dear=1.0) == {"dear"}
+
+
+def test_a_head_is_no_rival_of_a_head_unless_it_is_surely_better() -> None:
+    rng = np.random.default_rng(3)
+    student = (rng.random(400) < 0.7).astype(float)
+    better = np.maximum(student, rng.random(400) < 0.4)
+    card = StudentCard(kind="head", trainer="head")
+    rungs = {name: Rung(student, np.zeros(400)) for name in ("head_words", "zero_shot")}
+    assert set(without_own(rungs, card, student, alpha=0.05)) == {"zero_shot"}
+    rungs["head_words"] = Rung(better, np.zeros(400))
+    assert set(without_own(rungs, card, student, alpha=0.05)) == {"head_words", "zero_shot"}
+    found = judge(student, student * 0, {name: one.quality for name, one in rungs.items()}, margin=0.02)
+    assert not found.passes and "head_words" in found.why
 
 
 # deferral

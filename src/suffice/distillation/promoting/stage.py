@@ -25,6 +25,7 @@ from suffice.distillation.flywheel.work import Done, Result, Stage, Work
 from suffice.distillation.promoting.deferral import Deferral, Served, alone, certified, parted, served
 from suffice.distillation.promoting.gate import Verdict, judge
 from suffice.distillation.promoting.paired import Paired
+from suffice.distillation.promoting.rivals import Rung, rivals, without_own
 from suffice.distillation.promoting.settings import Promoting
 from suffice.errors import ConfigError, DataError
 from suffice.providers.student_card import StudentCard, read_card
@@ -94,7 +95,7 @@ def promote(work: Work) -> Result:
 
 
 def _judged(
-    test: tuple[Paired, Mapping[str, FloatArray]],
+    test: tuple[Paired, Mapping[str, Rung]],
     validation: Paired,
     card: StudentCard,
     own: Promoting,
@@ -103,27 +104,31 @@ def _judged(
     """Rows that judge, the verdict on what is served, how that is, and the verdict on the student alone."""
     rows, others = test
     teacher = work.project.teacher
-    rungs = {name: values for name, values in others.items() if name != _own_rung(card)}
     calibrates, judges = parted(rows, own.calibration, work.project.seed)
     if own.serve == "student" or not calibrates.any() or not judges.any():
         calibrates, judges = np.zeros(len(rows), bool), np.ones(len(rows), bool)
-    found, rungs = rows.select(judges), {name: values[judges] for name, values in rungs.items()}
+    found = rows.select(judges)
+    rungs = {name: rung.select(judges) for name, rung in others.items()}
+    rungs = without_own(rungs, card, found.student, alpha=own.alpha, clusters=found.groups())
 
-    def verdict(quality: FloatArray) -> Verdict:
+    def verdict(quality: FloatArray, usd: FloatArray) -> Verdict:
+        no_dearer = {name: rung.quality for name, rung in rivals(rungs, usd, found.teacher_usd).items()}
         return judge(
-            quality, found.teacher, rungs,
+            quality, found.teacher, no_dearer,
             margin=work.project.margin, alpha=own.alpha, least=own.least, clusters=found.groups(),
         )  # fmt: skip
 
-    mine = verdict(found.student)
+    mine = verdict(found.student, found.student_usd)
     if calibrates.any():
         deferral = certified(
             STUDENT, teacher, rows.select(calibrates),
-            epsilon=max(work.project.margin, 1e-6), delta=own.delta, promise=own.promise, 
+            epsilon=max(work.project.margin, 1e-6), delta=own.delta, promise=own.promise,
             validation=validation,
         )  # fmt: skip
         if own.serve == "cascade" or deferral.threshold is not None:
-            return found, _worth(verdict(served(deferral, found)[0]), deferral), deferral, mine
+            quality, kept, _ = served(deferral, found)
+            usd = found.student_usd + np.where(kept, 0.0, found.teacher_usd)
+            return found, _worth(verdict(quality, usd), deferral), deferral, mine
     return found, mine, alone(STUDENT, teacher, rows), mine
 
 
@@ -135,7 +140,7 @@ def _worth(verdict: Verdict, deferral: Deferral) -> Verdict:
     return msgspec.structs.replace(verdict, passes=False, why=why)
 
 
-def held(rows: Sequence[Row], said: Sequence[Said], part: str) -> tuple[Paired, Mapping[str, FloatArray]]:
+def held(rows: Sequence[Row], said: Sequence[Said], part: str) -> tuple[Paired, Mapping[str, Rung]]:
     """Rows of a part that student and teacher answered, and what the rungs made of them."""
     answered = {
         who: {one.id for one in said if one.part == part and one.who == who} for who in (STUDENT, TEACHER)
@@ -158,20 +163,12 @@ def held(rows: Sequence[Row], said: Sequence[Said], part: str) -> tuple[Paired, 
         teacher_usd=usd[TEACHER],
         clusters=tuple(row.cluster or row.id for row in both),
     )
-    dear = float(np.nanmean(usd[STUDENT])) if both and not np.isnan(usd[STUDENT]).all() else np.inf
     rungs = {
-        who: values[places]
+        who: Rung(values[places], column(by_who[who], "usd")[places])
         for who, values in quality.items()
-        if who not in (STUDENT, TEACHER) and not column(by_who[who], "usd")[places].mean() > dear
-    }  # a dearer one that is better is a reason to ask it, not to stop this one
+        if who not in (STUDENT, TEACHER)
+    }
     return paired, rungs
-
-
-def _own_rung(card: StudentCard) -> str | None:
-    """The rung of the baseline that is the same thing as the student."""
-    if card.kind != "head":
-        return None
-    return "head_vectors" if card.settings.get("features", "both") is None else "head_words"
 
 
 def _entry(card: StudentCard, own: Promoting, work: Work) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from suffice.distillation import flywheel
+from suffice.distillation.collecting.settings import Collecting
 from suffice.distillation.flywheel import Result, Row, Runner, Sample, Settings, Stage, Work, stages
 from suffice.errors import ConfigError, DataError, UnknownName
 from suffice.types import TokenLogprob
@@ -113,6 +114,42 @@ def test_a_project_is_read_with_lines(tmp_path: Path) -> None:
         make(tmp_path, PROJECT + "stages: {double: {faktor: 3}}\n").project.settings("double", Doubling)
     with pytest.raises(ConfigError, match="no project at"):
         flywheel.load(tmp_path / "elsewhere.yaml")
+
+
+@pytest.mark.parametrize("name", ["../../esc", "auto", "a b/c", "large", "-x", "", "x" * 65, "a.b"])
+def test_a_name_is_one_word(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"distill.yaml:2: name: "):
+        make(tmp_path, f"teacher: large\nname: {name!r}\n")
+    assert make(tmp_path, "teacher: large\nname: up_or-down2\n").project.name == "up_or-down2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("labels: [a, b]", r"distill.yaml:2: labels: stands under `task:`"),
+        ("usd: 3", r"distill.yaml:2: usd: stands under `limits:`"),
+        ("task: {labels: [yes, no]}", r"distill.yaml:2: task.labels: .*put labels in quotes"),
+        ("margin: 7", r"distill.yaml:2: margin: .*found 7$"),
+        ("limits: {usd: -1}", r"distill.yaml:2: limits.usd: .*found -1$"),
+        ("written: 1", r"distill.yaml:2: written: unknown key"),
+    ],
+)
+def test_mistakes_are_said_with_line_and_value(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make(tmp_path, f"teacher: large\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("collect: {file: q, samples: 0}", r"distill.yaml:2: collect.samples: .*found 0$"),
+        ("collect:\n  source: askk", r"distill.yaml:3: collect.source: .*known: ask, records, outcomes"),
+        ("collect: {fil: q}", r"distill.yaml:2: collect.fil: unknown key .*did you mean file.*known: source"),
+    ],
+)
+def test_mistakes_in_a_section_are_said_with_line_and_value(tmp_path: Path, section: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make(tmp_path, f"teacher: large\n{section}\n").project.settings("collect", Collecting)
 
 
 def test_a_done_stage_is_skipped_until_something_changes(runner: Runner, tmp_path: Path) -> None:

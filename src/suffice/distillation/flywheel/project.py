@@ -7,6 +7,7 @@ struct of its own which there are. Misspelt keys are errors with their line.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -20,6 +21,8 @@ from suffice.types import Query
 
 FILE: Final = "distill.yaml"
 _VERSION: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""A student's name is that of a folder, of models in the panel and of what clients ask for."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -61,6 +64,16 @@ class Limits(Settings, frozen=True, kw_only=True):
     """With fewer usable records it is said how much more would bring."""
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a project's settings stand, for what is said of wrong ones."""
+
+    file: str
+    lines: Mapping[str, int]
+    """Path of a value (`$.collect.samples`) to its line."""
+    plain: Mapping[str, Any]
+    """As it was written, without what the environment holds."""
+
+
 class Project(Settings, frozen=True, kw_only=True):
     """A whole `distill.yaml`. Sections of stages are kept as they are and read with `settings`."""
 
@@ -86,6 +99,8 @@ class Project(Settings, frozen=True, kw_only=True):
     """Settings of stages that other packages add."""
     directory: str = "."
     """Where relative paths start: the file's own; set by `load`."""
+    written: Written | None = None
+    """Set by `load`."""
 
     def path(self, relative: str) -> Path:
         """A path of the file, from the file's own directory."""
@@ -111,11 +126,23 @@ class Project(Settings, frozen=True, kw_only=True):
         try:
             return msgspec.convert(dict(self.section(stage)), kind, strict=True)
         except msgspec.ValidationError as error:
-            known = ", ".join(kind.__struct_fields__)
-            file = str(Path(self.directory) / FILE)
-            raise ConfigError(f"{error}; known: {known}", file=file, key=stage) from None
+            raise self._wrong(error, stage, kind) from None
+
+    def _wrong(self, error: msgspec.ValidationError, stage: str, kind: type[msgspec.Struct]) -> ConfigError:
+        from suffice.config import located
+
+        what, _, path = str(error).partition(" - at `$")
+        at = f"{stage if stage in SECTIONS else f'stages.{stage}'}{path.removesuffix('`')}"
+        source = self.written or Written(
+            file=str(Path(self.directory) / FILE), lines={}, plain=msgspec.to_builtins(self)
+        )
+        return located(
+            msgspec.ValidationError(f"{what} - at `$.{at}`"), source.lines, Path(source.file), (kind,),
+            remedy=f"known: {', '.join(kind.__struct_fields__)}", plain=source.plain,
+        )  # fmt: skip
 
 
+_INSIDE: Final[dict[str, type[Settings]]] = {"task": Task, "limits": Limits}
 SECTIONS: Final = ("collect", "judge", "curate", "baseline", "train", "evaluate", "promote")
 
 
@@ -152,18 +179,46 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Project:
     plain, lines = _yaml.read(text, file)
     if not isinstance(plain, dict):
         raise ConfigError("wanted keys such as `teacher:`", file=str(file))
-    if "directory" in plain:
-        raise ConfigError("unknown key", file=str(file), line=lines.get("$.directory"), key="directory")
+    _check_keys(plain, lines, file)
+    written = Written(file=str(file), lines=lines, plain=plain)
     plain = expanded(plain, environ, lines, file)
     try:
         project = msgspec.convert(plain, Project, strict=True)
     except msgspec.ValidationError as error:
-        raise located(error, lines, file, (Project, Task, Limits)) from None
+        raise located(error, lines, file, (Project, Task, Limits), plain=written.plain) from None
     _check(project, lines, file)
-    return msgspec.structs.replace(project, directory=str(file.parent))
+    return msgspec.structs.replace(project, directory=str(file.parent), written=written)
+
+
+def _check_keys(plain: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> None:
+    """What people write that a schema alone would explain badly."""
+    task = plain.get("task")
+    labels = task.get("labels") if isinstance(task, dict) else None
+    bare = [label for label in labels if not isinstance(label, str)] if isinstance(labels, list) else []
+    found: tuple[str, str] | None = None
+    for key in plain:
+        if key in ("directory", "written"):
+            found = key, "unknown key"
+        elif key in Project.__struct_fields__:
+            continue
+        elif section := next((one for one, kind in _INSIDE.items() if key in kind.__struct_fields__), None):
+            found = key, f"stands under `{section}:`, not beside it"
+    if found is None and bare:
+        found = (
+            "task.labels",
+            (
+                f"{bare[0]!r} is no text: YAML reads yes, no, on, off and numbers as something else; put "
+                'labels in quotes, as in ["yes", "no"]'
+            ),
+        )
+    if found is not None:
+        key, said = found
+        raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key)
 
 
 def _check(project: Project, lines: Mapping[str, int], file: Path) -> None:
+    if said := _wrong_name(project):
+        raise ConfigError(said, file=str(file), line=lines.get("$.name"), key="name")
     labels = project.task.labels
     said = None
     if project.task.kind == "classify" and len({label.casefold().strip() for label in labels}) != len(labels):
@@ -172,3 +227,13 @@ def _check(project: Project, lines: Mapping[str, int], file: Path) -> None:
         said = "one label leaves nothing to learn; name all of them, or none to take them from the data"
     if said:
         raise ConfigError(said, file=str(file), line=lines.get("$.task.labels"), key="task.labels")
+
+
+def _wrong_name(project: Project) -> str | None:
+    if not _NAME.fullmatch(project.name):
+        return f"{project.name!r}: up to 64 letters, digits, - and _ are a student's name"
+    if project.name == "auto":
+        return "'auto' is what clients ask the router for: call the student something else"
+    if project.name == project.teacher:
+        return f"{project.name!r} is the teacher: call the student something else"
+    return None

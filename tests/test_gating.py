@@ -278,6 +278,9 @@ def test_commands(tmp_path: Path, suffice: Commands) -> None:
     assert "confidence_probe(sure)" in found["gates"]
     few = ("--gates", "utility,always", "--router", "ridge")
     assert "recommended" in suffice("gate", "evaluate", "--train", str(train), "--test", str(test), *few).out
+    probe = ("--gates", "confidence_probe", "--signal", "-sure")
+    shown = suffice("gate", "evaluate", "--train", str(train), "--test", str(test), *probe)
+    assert shown.code == 0 and "confidence_probe(-sure) *" in shown.out
     out = tmp_path / "gate"
     suffice("gate", "train", "--data", str(train), "--router", "ridge", "--out", str(out))
     assert gating.load_gate(out).name == "stepwise"
@@ -292,5 +295,9 @@ def test_commands_refuse(tmp_path: Path, suffice: Commands) -> None:
     lines = [{"query_id": "1", "query": "q", "strategy": one, "score": 1} for one in ("none", "often")]
     path.write_text("\n".join(map(json.dumps, lines)))
     assert "often" in suffice("gate", "train", "--data", str(path), "--out", str(tmp_path / "x")).err
+    both = ("--train", str(path), "--test", str(path), "--gates", "confidence_probe")
+    assert "--signal COLUMN" in suffice("gate", "evaluate", *both).err
+    probe = ("--gate", "confidence_probe", "--out", str(tmp_path / "x"))
+    assert "--signal COLUMN" in suffice("gate", "train", "--data", str(path), *probe).err
     probe = ("--gate", "confidence_probe", "--signal", "absent", "--out", str(tmp_path / "x"))
     assert "'absent': no such column" in suffice("gate", "train", "--data", str(path), *probe).err

@@ -259,13 +259,14 @@ def test_files_become_documents(tmp_path: Path) -> None:
     (tmp_path / "i.bin").write_bytes(b"\x00")
     (tmp_path / ".hidden.txt").write_text("secret")
     skipped: list[str] = []
+    at = tmp_path.as_posix()
     found = [tuple(one) for one in load(tmp_path, skipped=lambda path, why: skipped.append(path.name))]
     assert found == [
-        ("a.txt", "plain", "a.txt"),
-        ("b.md", "# Title", "b.md"),
-        ("c.html", "seen & bold\nmore", "c.html"),
+        (f"{at}/a.txt", "plain", f"{at}/a.txt"),
+        (f"{at}/b.md", "# Title", f"{at}/b.md"),
+        (f"{at}/c.html", "seen & bold\nmore", f"{at}/c.html"),
         ("7", "row", "u"),
-        ("d.jsonl:3", "second", ""),
+        (f"{at}/d.jsonl:3", "second", ""),
         ("p", "from parquet", ""),
     ]
     assert skipped == ["f.txt", "g.txt", "h.parquet"]
@@ -283,7 +284,7 @@ def test_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = pypdf.PdfWriter()
     writer.add_blank_page(100, 100)
     writer.write(tmp_path / "a.pdf")
-    assert [one.id for one in load(tmp_path)] == ["a.pdf"]
+    assert [one.id for one in load(tmp_path)] == [f"{tmp_path.as_posix()}/a.pdf"]
     (tmp_path / "b.pdf").write_bytes(b"%PDF-1.4 nothing")
     with pytest.raises(DataError):
         list(load(tmp_path / "b.pdf"))
@@ -358,12 +359,83 @@ def test_the_commands(suffice: Commands) -> None:
     found = suffice(
         "corpus", "search", "capital of France", "--retriever", "hybrid", "-k", "1", "--json"
     ).json
-    assert found["passages"][0]["id"] == "paris.txt#0"
-    assert "[1] paris.txt" in suffice("corpus", "search", "Seine").out
+    assert found["passages"][0]["id"] == "notes/paris.txt#0"
+    assert "[1] notes/paris.txt" in suffice("corpus", "search", "Seine").out
     assert "paris.txt" in suffice("corpus", "list").out
-    assert suffice("corpus", "remove", "paris.txt", "--json").json == {"n_removed": 1, "missing": []}
-    assert "paris.txt" in suffice("corpus", "remove", "paris.txt").err
+    assert suffice("corpus", "remove", "notes/paris.txt", "--json").json == {"n_removed": 1, "missing": []}
+    assert "paris.txt" in suffice("corpus", "remove", "notes/paris.txt").err
     assert "0 <= overlap" in suffice("corpus", "add", "notes", "--overlap", "300").err
+
+
+def test_files_of_one_name_in_two_folders_are_two_documents(suffice: Commands) -> None:
+    for name in ("p1", "p2"):
+        (suffice.folder / name).mkdir()
+        (suffice.folder / name / "notes.txt").write_text(f"zorb {name}")
+    assert suffice("corpus", "add", "p1", "--json").json["n_new"] == 1
+    assert suffice("corpus", "add", "p2/", "./p1", "--json").json["n_new"] == 1
+    listed = suffice("corpus", "list", "--json").json["documents"]
+    assert [one["id"] for one in listed] == ["p1/notes.txt", "p2/notes.txt"]
+
+
+def test_another_programs_database_is_left_alone(suffice: Commands) -> None:
+    from suffice.store import SqliteStore
+
+    SqliteStore(suffice.folder / "suffice.db").close()
+    with sqlite3.connect(suffice.folder / "other.db") as other:
+        other.execute("CREATE TABLE documents (id)")
+    other.close()
+    (suffice.folder / "a.txt").write_text("zorb")
+    for name in ("suffice.db", "other.db"):
+        before = (suffice.folder / name).read_bytes()
+        done = suffice("corpus", "add", "a.txt", "--corpus", name)
+        assert done.code == 1 and "something else" in done.err
+        assert (suffice.folder / name).read_bytes() == before
+
+
+def test_a_corpus_from_before_the_header_said_so_is_known(tmp_path: Path) -> None:
+    old = Corpus(tmp_path / "c.db")
+    old.add([Document("a", "zorb")])
+    old.rows("PRAGMA application_id = 0")
+    old.close()
+    again = Corpus(tmp_path / "c.db")
+    assert sources(Fts5(again).search("zorb")) == ["a"]
+    again.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_put_in_its_place_is_opened(tmp_path: Path, name: str) -> None:
+    def write(id: str, text: str) -> None:
+        writer = Corpus(tmp_path / "c.db")
+        writer.add([Document(id, text)])
+        writer.close()
+
+    write("old", "zorb secret")
+    corpus = Corpus(tmp_path / "c.db")
+    retriever = made(name, corpus)
+    assert sources(retriever.search("zorb")) == ["old"]
+    (tmp_path / "c.db").rename(tmp_path / "aside.db")
+    with pytest.raises(StoreError, match="gone"):
+        retriever.search("zorb")
+    write("new", "zorb anew")
+    assert sources(retriever.search("zorb")) == ["new"]
+    assert corpus.add([Document("more", "quill")]).n_new == 1
+    assert sources(retriever.search("quill", 1)) == ["more"]
+    corpus.close()
+
+
+def test_vectors_of_another_embedder_put_in_its_place_are_refused(tmp_path: Path) -> None:
+    corpus = Corpus(tmp_path / "c.db")
+    corpus.add([Document("old", "zorb")])
+    retriever = Vector(corpus, HashedNgrams())
+    other = Corpus(tmp_path / "d.db")
+    other.add([Document("new", "zorb")])
+    Vector(other, HashedNgrams(dimensions=32)).search("zorb")
+    other.close()
+    (tmp_path / "c.db").unlink()
+    (tmp_path / "d.db").rename(tmp_path / "c.db")
+    with pytest.raises(ArtefactError, match="rebuild"):
+        retriever.search("zorb")
+    corpus.close()
 
 
 def test_sqlite_has_what_is_needed() -> None:

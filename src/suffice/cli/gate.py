@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from suffice.cli.base import console, notes, print_json
+from suffice.cli.base import console, notes, print_json, print_table
 from suffice.cli.data import EmbedderOption, WhereOption, names_of, pairs
 from suffice.errors import ConfigError
 
 if TYPE_CHECKING:
     from suffice.evaluation.gating import GateFigures, GateReport, Recordings
 
+_PROBE: Final = "confidence_probe"
 _gate = typer.Typer(help="When to look things up: none, single or multi.", no_args_is_help=True)
 
 SignalsOption = Annotated[
@@ -49,9 +51,7 @@ def _evaluate(
     from suffice import embedders
     from suffice.evaluation.gating import DEFAULT_GATES, compare
 
-    names = names_of(gates) if gates else DEFAULT_GATES
-    probes = {f"confidence_probe({one})": _probe(one) for one in signals or ()}
-    wanted: dict[str, dict[str, Any]] = {name: {} for name in names} | probes
+    wanted = _wanted(names_of(gates) if gates else DEFAULT_GATES, signals)
     rows = [_read(path, where, signals) for path in (train, test)]
     _warn_of_overlap(*rows)
     with notes.status("reading") as status:
@@ -91,8 +91,9 @@ def _train(
 
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "cascade.json").is_file())):
         raise ConfigError(f"--out {out} holds other things than a gate: give a new directory")
+    _check_signals(gate, signals)
     recordings = _read(data, where, signals)
-    params = _probe((signals or [""])[0]) if gate == "confidence_probe" and signals else {}
+    params = _probe((signals or [""])[0]) if gate == _PROBE else {}
     fitted = gating.create(gate, **params)
     with notes.status(f"fitting {gate} to {recordings.table.n_queries:,} queries"):
         targets = fitted.targets(recordings.table)
@@ -154,6 +155,19 @@ def _read(path: Path, where: list[str] | None, signals: list[str] | None) -> Rec
     return read_recordings(path, where=wanted, signals=[one.removeprefix("-") for one in signals or ()])
 
 
+def _wanted(names: Sequence[str], signals: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Gates with their parameters; a probe for every signal."""
+    for name in names:
+        _check_signals(name, signals)
+    probes = {f"{_PROBE}({one})": _probe(one) for one in signals or ()}
+    return {name: {} for name in names if name != _PROBE} | probes
+
+
+def _check_signals(gate: str, signals: list[str] | None) -> None:
+    if gate == _PROBE and not signals:
+        raise ConfigError(f"{_PROBE} needs --signal COLUMN, a column with a number for every answer")
+
+
 def _probe(signal: str) -> dict[str, Any]:
     return {"signal": signal.removeprefix("-"), "higher_is_surer": not signal.startswith("-")}
 
@@ -169,7 +183,8 @@ def _show(found: GateReport) -> None:
 
     table = Table(box=None, pad_edge=False)
     for title in ("gate", "accuracy", "95 %", "look-ups", "model calls", "AUROC", "answered by"):
-        table.add_column(title, justify="left" if title in ("gate", "answered by") else "right")
+        is_text = title in ("gate", "answered by")
+        table.add_column(title, justify="left" if is_text else "right", overflow="fold", no_wrap="%" in title)
     for name, one in found.gates.items():
         mark = " *" if name == found.recommended.gate else ""
         _row(table, f"{name}{mark}", one)
@@ -177,7 +192,7 @@ def _show(found: GateReport) -> None:
     for name, one in found.baselines.items():
         _row(table, name, one)
     console.print(f"{found.n_train:,} training and {found.n_test:,} test queries\n", highlight=False)
-    console.print(table)
+    print_table(table)
     best = found.recommended
     console.print(
         f"* recommended, with a look-up priced at {best.retrieval_price:g}: by cross-validation on the "

@@ -98,8 +98,12 @@ def _retrieval(record: Record) -> str:
     if told is None:
         return ""
     cited = ", ".join(one.source for one in told.citations)
-    found = f"{told.strategy}, {told.n_lookups} look-ups, {told.n_passages} passages"
+    found = f"{told.strategy}, {_counted(told.n_lookups, 'look-up')}, {_counted(told.n_passages, 'passage')}"
     return f"{found}, cited: {cited}" if cited else found
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _reuse(record: Record) -> str:

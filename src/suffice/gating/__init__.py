@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from suffice.cascades import read_manifest
+from suffice.cascades.artefact import MANIFEST
+from suffice.errors import ArtefactError
 from suffice.gating.advice import Advice, Situation, advise
 from suffice.gating.base import BaseGate, Gate, Pay, Walked
 from suffice.gating.table import Strategies
@@ -79,5 +81,7 @@ def load_gate(directory: Path) -> Gate:
     UnknownName
         If no kind has the name that it was saved under.
     """
+    if not (Path(directory) / MANIFEST).is_file():
+        raise ArtefactError(f"no gate at {directory}; `suffice gate train --out {directory}` writes one")
     found: Gate = registry.get(read_manifest(Path(directory)).cascade).load(Path(directory))
     return found

@@ -53,8 +53,10 @@ class ConfidenceProbe(BaseGate):
         ConfigError
             If both are given, or the share is none.
         """
-        if share is not None and (threshold is not None or not 0 <= share <= 1):
-            raise ConfigError(f"share {share}: a number from 0 to 1, and no threshold beside it")
+        if share is not None and threshold is not None:
+            raise ConfigError("threshold and share are both given; leave one out")
+        if share is not None and not 0 <= share <= 1:
+            raise ConfigError(f"share: {share} is no number from 0 to 1")
         self.signal, self.higher_is_surer, self.n_cuts = signal, higher_is_surer, n_cuts
         self.threshold, self.share = threshold, share
         self.signals = (signal,)

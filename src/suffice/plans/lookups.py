@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Self
 import msgspec
 
 from suffice import retrieval
-from suffice.errors import ConfigError, StoreError
+from suffice.errors import ArtefactError, ConfigError, StoreError
 from suffice.plans.asking import Reply, narrowed, one_answer_only
 from suffice.plans.base import Event, Note, PlanContext, check_names
 from suffice.plans.rewriting import rewritten
@@ -57,7 +57,7 @@ class Lookups:
         self._asked.add(wanted.casefold())
         try:
             found = await asyncio.to_thread(self._plan.searcher.search, wanted, self._plan.k)
-        except StoreError as error:
+        except (StoreError, ArtefactError) as error:
             self.wrong = f"the corpus cannot be searched ({error})"
             return []
         new = self._admitted(found)

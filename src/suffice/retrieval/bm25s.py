@@ -33,7 +33,7 @@ class Bm25s:
             raise MissingDependency("bm25s", "retrieval", "the retriever bm25s") from error
         self.corpus = corpus
         self._lock = threading.Lock()
-        self._revision: int | None = None
+        self._revision: tuple[int, int] | None = None
         self._numbers: list[int] = []
         self._index: Any = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,8 @@ from suffice.retrieval.chunking import check_sizes, chunks
 from suffice.retrieval.words import words
 from suffice.types import Passage
 
+APPLICATION_ID: Final = 0x53554650
+"""Kept in the file's header, so that nobody takes it for a store or a cache."""
 _VERSION: Final = "1"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -28,6 +31,8 @@ CREATE TABLE IF NOT EXISTS vectors (passage INTEGER PRIMARY KEY, vector BLOB NOT
 CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5(text, content='', tokenize='ascii');
 CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(terms, 'row');
 """
+_TABLES: Final = {"meta", "documents", "passages", "terms"}
+"""What a corpus is known by that was written before its header said so."""
 _PASSAGES: Final = (
     "SELECT passages.number, documents.id || '#' || passages.position, passages.text, documents.source "
     "FROM passages JOIN documents ON documents.number = passages.document"
@@ -66,7 +71,8 @@ class Listed(NamedTuple):
 class Corpus:
     """Durable and incremental: a document that is added again replaces what it was.
 
-    Several threads may share one; several processes may open the same file.
+    Several threads may share one; several processes may open the same file. A file that is put in its place
+    is opened at the next look.
     """
 
     def __init__(self, path: str | Path, *, size: int = 200, overlap: int = 40) -> None:
@@ -79,30 +85,35 @@ class Corpus:
         Raises
         ------
         StoreError
-            If the file cannot be opened; StoreCorrupt and StoreLocked say why.
+            If the file cannot be opened or is another program's; StoreCorrupt and StoreLocked say why.
         """
         check_sizes(size, overlap)
         self.path, self.size, self.overlap = str(path), size, overlap
         self._lock = threading.RLock()
+        self._n_opened = 0
+        self._open()
+
+    def _open(self) -> None:
         with self._translated():
-            self._connection = sqlite3.connect(
-                self.path, timeout=5, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._translated():
-                self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-                self._connection.executescript(_SCHEMA)
-                if self.meta("version") is None:
-                    self.set_meta("version", _VERSION)
-            if self.meta("version") != _VERSION:
-                raise StoreError(
-                    f"{self.path}: a corpus of version {self.meta('version')}, this reads {_VERSION}; "
-                    "add its documents to a new file"
-                )
-        except BaseException:
-            self._connection.close()
-            raise
+            connection = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
+            try:
+                _prepare(connection, self.path)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection, self._file = connection, _identity(self.path)
+        self._n_opened += 1
+
+    def _follow(self) -> None:
+        """Open the file anew where another stands in its place, but never inside a transaction."""
+        found = _identity(self.path)
+        if found == self._file or self._connection.in_transaction:
+            return
+        if found is None:
+            raise StoreError(f"{self.path}: the corpus is gone; add its documents again, or put it back")
+        self._file = None
+        self._connection.close()
+        self._open()
 
     def add(self, documents: Iterable[Document], report: Callable[[int], None] | None = None) -> Added:
         """Add or replace documents, all or none of them.
@@ -194,13 +205,15 @@ class Corpus:
         """(number, text) of all; the numbers are never used again."""
         return [(int(number), str(text)) for number, text in self.rows("SELECT number, text FROM passages")]
 
-    def revision(self) -> int:
-        """Grows whenever passages are added or removed, by this process or another."""
-        return int(self.meta("revision") or 0)
+    def revision(self) -> tuple[int, int]:
+        """Another one whenever passages are added or removed, by this process or another, or all replaced."""
+        with self._lock:
+            n_changes = int(self.meta("revision") or 0)
+            return self._n_opened, n_changes
 
     def _changed(self) -> None:
         """Inside the transaction that changes passages."""
-        self.set_meta("revision", str(self.revision() + 1))
+        self.set_meta("revision", str(self.revision()[1] + 1))
 
     def found(self, scores: dict[int, float]) -> list[Passage]:
         """The passages of these numbers with their scores, in that order; removed ones are left out."""
@@ -216,6 +229,7 @@ class Corpus:
     def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """What one statement reads."""
         with self._lock, self._translated():
+            self._follow()
             return self._connection.execute(sql, values).fetchall()
 
     def meta(self, name: str) -> str | None:
@@ -226,16 +240,20 @@ class Corpus:
     def set_meta(self, name: str, value: str) -> None:
         """Keep a setting of the file."""
         with self._lock, self._translated():
+            self._follow()
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing."""
         with self._lock, self._translated():
+            self._follow()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
+                # an empty log: SQLite would play a full one into whatever file is put in this one's place
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -259,3 +277,32 @@ class Corpus:
                 said = "another process is writing to it; try again when that is done"
                 raise StoreLocked(f"{self.path}: {error}: {said}") from error
             raise StoreError(f"{self.path}: {error}") from error
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Settings and schema, in a file that is new or a corpus."""
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if owner != APPLICATION_ID and (owner or tables) and not (owner == 0 and tables >= _TABLES):
+        raise StoreError(f"{path}: a database of something else; a corpus wants a file of its own")
+    if not owner and not tables:  # first of all: whoever opens it meanwhile finds it half made, but ours
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+    row = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+    if row is None:
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (_VERSION,))
+    elif row[0] != _VERSION:
+        raise StoreError(
+            f"{path}: a corpus of version {row[0]}, this reads {_VERSION}; add its documents to a new file"
+        )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file stands there; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

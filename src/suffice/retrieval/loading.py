@@ -22,8 +22,9 @@ Skipped = Callable[[Path, str], None]
 def load(path: str | Path, *, skipped: Skipped | None = None) -> Iterator[Document]:
     """The documents of a file, or of all files of a folder whose kind is known.
 
-    A text, Markdown, HTML or PDF file is one document with its path as id; each row of a JSONL or Parquet
-    file is one, from `text` and optionally `id` and `source` (or `url`, `title`).
+    A text, Markdown, HTML or PDF file is one document; its id is its path as given, with that of the folder,
+    so that files of one name in two folders are two documents. Each row of a JSONL or Parquet file is one,
+    from `text` and optionally `id` and `source` (or `url`, `title`).
 
     Parameters
     ----------
@@ -36,13 +37,13 @@ def load(path: str | Path, *, skipped: Skipped | None = None) -> Iterator[Docume
     """
     path = Path(path)
     if not path.is_dir():
-        yield from _one(path, str(path))
+        yield from _one(path)
         return
     for file in sorted(one for one in path.rglob("*") if one.is_file() and _is_shown(one, path)):
         if file.suffix.lower() not in _READERS:
             continue
         try:
-            yield from _one(file, file.relative_to(path).as_posix())
+            yield from _one(file)
         except (DataError, OSError) as error:
             if skipped is None:
                 raise
@@ -55,13 +56,13 @@ def _is_shown(file: Path, folder: Path) -> bool:
     return inside and not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _one(path: Path, name: str) -> Iterator[Document]:
+def _one(path: Path) -> Iterator[Document]:
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise DataError(f"not a kind that is read; known: {', '.join(_READERS)}", file=str(path))
     if not path.is_file():
         raise DataError("no such file", file=str(path))
-    yield from read(path, name)
+    yield from read(path, path.as_posix())
 
 
 def _text(path: Path, name: str) -> Iterator[Document]:

@@ -33,10 +33,14 @@ class Vector:
             raise ConfigError("a search by vectors needs an embedder")
         self.corpus, self.embedder = corpus, embedder
         self._lock = threading.Lock()
-        self._revision: int | None = None
+        self._revision: tuple[int, int] | None = None
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._vectors: NDArray[np.float32] = np.empty((0, embedder.dimensions), np.float32)
-        known = corpus.meta("embedder")
+        self._claim(rebuild)
+
+    def _claim(self, rebuild: bool = False) -> None:
+        """Have the corpus say whose vectors it has."""
+        corpus, known = self.corpus, self.corpus.meta("embedder")
         if known == self._name:
             return
         if known is not None and not rebuild:
@@ -68,6 +72,7 @@ class Vector:
         with self._lock:
             revision = self.corpus.revision()
             if revision != self._revision:
+                self._claim()  # another file may stand there by now
                 self._embed_missing()
                 rows = self.corpus.rows("SELECT passage, vector FROM vectors ORDER BY passage")
                 joined = b"".join(row[1] for row in rows)

@@ -51,15 +51,15 @@ _MODULES = {"data": "data_sets"}
 """Commands whose module has another name."""
 
 
-def build() -> typer.Typer:
-    """The application with every command."""
+def build(only: str | None = None) -> typer.Typer:
+    """The application with every command, or with one: reading all takes most of a second."""
     app = typer.Typer(
         name="suffice",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for name in COMMANDS:
+    for name in COMMANDS if only is None else (only,):
         importlib.import_module(f"suffice.cli.{_MODULES.get(name, name)}").register(app)
     return app
 
@@ -81,8 +81,9 @@ def _root(
 def main() -> None:
     """Entry point: our own errors become one sentence, Ctrl-C ends quietly."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: more threads only get in the way
+    named = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else None
     try:
-        build()()
+        build(named)()
     except SufficeError as error:
         fail(str(error))
     except KeyboardInterrupt:

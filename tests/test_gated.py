@@ -17,7 +17,7 @@ from suffice import gating
 from suffice.build import build
 from suffice.config import load, parse, schema
 from suffice.engine import Engine, Request
-from suffice.errors import ConfigError
+from suffice.errors import ArtefactError, ConfigError
 from suffice.gating import Pay, Strategies
 from suffice.gating.cuts import budgeted, searched
 from suffice.pipeline import Pipeline
@@ -379,11 +379,18 @@ def test_a_trained_gate_of_a_file(tmp_path: Path) -> None:
         ("{name: stepwise}", "", "suffice gate train"),
         ("{name: popularity, counts: none.json, threshold: 1}", "", "no JSON object"),
         ("{multi: {name: ircot, kk: 1}}", "", "kk"),
+        ("{path: nodir}", "", "no gate at .*nodir; `suffice gate train"),
+        ("{multi: {name: best_of}}", "", r"yaml:4: gate.multi: the plan 'best_of' looks nothing up"),
+        ("{name: always, strategy: twice}", "", r"yaml:4: gate.strategy: .*twice.*multi, none, single"),
+        ("{single: {retriever: nope}}", "", r"yaml:4: gate.single.retriever: .*nope.*fts5"),
+        ("{}", "plan: {name: retrieve, retriever: nope}\n", r"yaml:6: plan.retriever: .*nope"),
+        ("{name: prefix_margin, share: 2}", "", r"yaml:4: gate.share: .*0 to 1"),
+        ("{name: prefix_margin, share: 0.2, threshold: 1}", "", r"yaml:4: gate: .*leave one out"),
         ("{}", "policy: {name: linucb}\n", "answers without look-ups"),
     ],
 )
 def test_what_is_wrong_with_a_gate_is_said(tmp_path: Path, gate: str, more: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises((ConfigError, ArtefactError), match=said):
         build(configured(tmp_path, gate, more))
 
 

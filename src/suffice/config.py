@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -20,7 +21,7 @@ from msgspec import Meta
 from suffice import _yaml, plans, policies
 from suffice.budgets import Budget
 from suffice.catalogue.rows import CAPABILITIES
-from suffice.errors import ConfigError, UnknownName
+from suffice.errors import ConfigError, SufficeError, UnknownName
 from suffice.providers.base import ProviderSettings, Secret
 from suffice.routers.ruleset import Condition, Rule
 from suffice.types import Price
@@ -384,11 +385,20 @@ def _gathered_gate(found: dict[str, Any]) -> dict[str, Any]:
     for part, default in (("single", "retrieve"), ("multi", "ircot")):
         plan = gate.get(part, {})
         if isinstance(plan, dict):
-            params = {key: value for key, value in plan.items() if key != "name"}
-            if isinstance(corpus := gate.get("corpus", "corpus.db"), str):
+            name, params = plan.get("name", default), {key: plan[key] for key in plan if key != "name"}
+            if isinstance(corpus := gate.get("corpus", "corpus.db"), str) and _takes_corpus(name):
                 params.setdefault("corpus", corpus)
-            gate[part] = {"name": plan.get("name", default), "params": params}
+            gate[part] = {"name": name, "params": params}
     return gate | {"params": {key: value for key, value in found.items() if key not in own}}
+
+
+def _takes_corpus(plan: Any) -> bool:
+    """Whether a plan looks things up; True where there is no such plan, which is said later."""
+    try:
+        taken = signature(plans.get(plan)).parameters
+    except (SufficeError, TypeError, AttributeError):
+        return True
+    return "corpus" in taken or any(one.kind is one.VAR_KEYWORD for one in taken.values())
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -498,12 +508,38 @@ def _check_plans(config: Config, lines: Mapping[str, int], file: Path) -> None:
         if plan == PlanConfig():
             continue
         try:
-            plans.create(plan.name, **plan.params)
+            if at.endswith((".single", ".multi")) and not _takes_corpus(plan.name):
+                raise ConfigError(f"the plan {plan.name!r} looks nothing up; `plan:` is the place for it")
+            made: Any = plans.create(plan.name, **plan.params)
+            if _takes_corpus(plan.name) and isinstance(name := getattr(made, "retriever", None), str):
+                _check_retriever(name)
         except (ConfigError, UnknownName) as error:
-            said = str(error)
-            named = next((key for key in plan.params if f"{key!r};" in said or f": {key} is " in said), "")
-            key = f"{at}.{named}" if named else at
-            raise ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key) from None
+            raise _at(error, at, plan.params, lines, file) from None
+
+
+def _check_retriever(name: str) -> None:
+    from suffice import retrieval
+
+    if not name.rpartition(":")[0].endswith(".py"):
+        retrieval.get(name)
+
+
+def _at(
+    error: SufficeError, at: str, params: Mapping[str, Any], lines: Mapping[str, int], file: Path
+) -> ConfigError:
+    """A section's error with the line and key of the parameter that it names, or of the section."""
+    said = str(error)
+    kind = error.kind if isinstance(error, UnknownName) else None
+    named = next(
+        (
+            key
+            for key in params
+            if key == kind or f"{key!r};" in said or f": {key} is " in said or said.startswith(f"{key}: ")
+        ),
+        "",
+    )
+    key = f"{at}.{named}" if named else at
+    return ConfigError(said, file=str(file), line=lines.get(f"$.{key}"), key=key)
 
 
 def _check_policies(config: Config, lines: Mapping[str, int], file: Path) -> None:
@@ -537,14 +573,17 @@ def _check_gates(config: Config, lines: Mapping[str, int], file: Path) -> None:
     """A gate that there is, with parameters that it takes."""
     for at, gate in _gates(config):
         from suffice import gating
+        from suffice.plans.gates import STRATEGIES
 
         try:
             if gate.path is None:
                 gating.registry.check(gate.name, gate.params)
+                if not isinstance(gate.params.get("counts"), str):  # a file, which is read later
+                    gating.create(gate.name, **gate.params).by_hand(STRATEGIES)
             elif gate.params:
                 raise ConfigError(f"a trained gate takes no parameters; leave out {', '.join(gate.params)}")
         except (ConfigError, UnknownName) as error:
-            raise ConfigError(str(error), file=str(file), line=lines.get(f"$.{at}"), key=at) from None
+            raise _at(error, at, gate.params, lines, file) from None
 
 
 def _check_caches(config: Config, lines: Mapping[str, int], file: Path) -> None:

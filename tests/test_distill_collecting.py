@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from suffice.distillation import flywheel
 from suffice.distillation.collecting import Redactor, expire, forget, learning_curve, read_queries
 from suffice.distillation.flywheel import Done, Row, Runner, Sample
 from suffice.distillation.flywheel.answers import fault, said_label, split_reasoning
-from suffice.errors import ConfigError, DataError
+from suffice.errors import ConfigError, DataError, SufficeError
 from suffice.store import SqliteStore, new_key
 from suffice.types import Attempt, Decision, Record
 from teachers import PANEL
@@ -116,6 +117,50 @@ def test_terms_are_kept(project: Make, tmp_path: Path, teacher: str, said: str) 
     with pytest.raises(ConfigError, match=said):
         project("{file: q.jsonl}", TASK.replace("teacher: teacher", f"teacher: {teacher}")).run("collect")
     assert not list((tmp_path / "journals").glob("*"))  # nothing was asked
+
+
+def test_terms_that_were_withdrawn_end_every_stage(project: Make, tmp_path: Path) -> None:
+    queries(tmp_path)
+    run = project("{file: q.jsonl}", TASK + "curate: {near: 1, group: 1}\n")
+    for name in ("collect", "judge"):
+        run.run(name)
+    panel = tmp_path / "suffice.yaml"
+    text = panel.read_text()
+    for flag, said in ((", may_train_on_output: false", "do not let"), ("", "nobody has said")):
+        panel.write_text(text.replace(", may_train_on_output: true", flag))
+        for name in ("collect", "judge", "curate", "train"):
+            with pytest.raises(ConfigError, match=said):
+                run.run(name)
+        with pytest.raises(ConfigError, match=said):
+            next(run.run_all())
+    panel.write_text(text)
+    assert not run.run("collect").is_new
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("train: {trainer: nosuch}", "nosuch"),
+        ("train: {trainer: lora, settings: {base: tiny}}", r"needs torch: pip install 'suffice\[torch\]'"),
+        ("train: {settings: {bogus: 1}}", "bogus"),
+        ("promote: {stages: [5, 1]}", r"distill.yaml:3: promote.stages\[0\]: .*found 5"),
+        (
+            "evaluate: {judge: nosuch}",
+            r"distill.yaml:3: evaluate.judge: 'nosuch' is not in the panel.*it has tea",
+        ),
+        ("judge: {model: nosuch}", r"distill.yaml:3: judge.model: 'nosuch' is not in the panel"),
+        ("name: judge", "'judge' is a model of"),
+    ],
+)
+def test_what_is_wrong_later_is_said_before_anything_is_paid(
+    project: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, said: str
+) -> None:
+    queries(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    run = project("{file: q.jsonl}", f"{TASK}{more}\n")
+    with pytest.raises(SufficeError, match=said):
+        next(run.run_all())
+    assert not (tmp_path / "journals").exists()
 
 
 def test_bad_files_are_named(project: Make, tmp_path: Path) -> None:

@@ -203,6 +203,18 @@ def test_a_failed_stage_leaves_its_report(runner: Runner, tmp_path: Path) -> Non
     (failed,) = (tmp_path / "stages").glob("tell-*.failed")
     assert "too much" in (failed / "report.txt").read_text()
     assert runner.done("tell") is None
+    (tmp_path / "numbers.txt").write_text("1 1")
+    list(runner.run_all())
+    assert not list((tmp_path / "stages").glob("*.failed"))  # of what is mended
+
+
+def test_a_failure_without_a_number_says_its_words(runner: Runner, monkeypatch: Any) -> None:
+    def failing(work: Work) -> Result:
+        raise OSError("no weights at large")
+
+    monkeypatch.setitem(TABLE, "double", msgspec.structs.replace(TABLE["double"], run=failing))
+    with pytest.raises(DataError, match="double failed: no weights at large"):
+        runner.run("double")
 
 
 def test_a_full_disk_says_what_is_kept(runner: Runner, tmp_path: Path, monkeypatch: Any) -> None:

@@ -18,6 +18,7 @@ from suffice.distillation.collecting.redaction import Redactor
 from suffice.distillation.collecting.settings import Collecting
 from suffice.distillation.flywheel import panel
 from suffice.distillation.flywheel.answers import fault, label_of
+from suffice.distillation.flywheel.preflight import check_name
 from suffice.distillation.flywheel.project import Project, Task
 from suffice.distillation.flywheel.rows import ROWS, Row, write_rows
 from suffice.distillation.flywheel.runner import digest
@@ -32,12 +33,12 @@ def collect(work: Work) -> Result:
     Raises
     ------
     ConfigError
-        If the terms of a model whose answers are taken do not allow it, or nobody has said.
+        As `check_terms`.
     DataError
         If nothing can be learnt from what there is.
     """
     settings: Collecting = work.settings
-    _check_terms(work.project, settings)
+    check_terms(work.project)
     asked: Asked | None = None
     if settings.source == "ask":
         rows = _wanted(
@@ -65,7 +66,15 @@ def _file(project: Project, settings: Collecting) -> Any:
     return project.path(settings.file)
 
 
-def _check_terms(project: Project, settings: Collecting) -> None:
+def check_terms(project: Project) -> None:
+    """Whether the models whose answers are taken let another one be trained on them.
+
+    Raises
+    ------
+    ConfigError
+        If their terms do not allow it, or nobody has said.
+    """
+    settings = project.settings("collect", Collecting)
     if settings.source == "outcomes" and settings.may_train_on_output is not None:
         if not settings.may_train_on_output:
             raise ConfigError(
@@ -215,4 +224,6 @@ STAGE = Stage(
     reads=("task", "teacher", "limits", "seed"),
     sources=_sources,
     live=_live,
+    check=check_name,
+    may_use=check_terms,
 )

@@ -128,6 +128,14 @@ class Project(Settings, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise self._wrong(error, stage, kind) from None
 
+    def wrong(self, section: str, key: str, said: str) -> ConfigError:
+        """An error about one setting, with its line."""
+        source = self.written
+        line = None if source is None else source.lines.get(f"$.{section}.{key}")
+        return ConfigError(
+            said, file=None if source is None else source.file, line=line, key=f"{section}.{key}"
+        )
+
     def _wrong(self, error: msgspec.ValidationError, stage: str, kind: type[msgspec.Struct]) -> ConfigError:
         from suffice.config import located
 

@@ -6,14 +6,14 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from suffice.distillation.flywheel import stages
+from suffice.distillation.flywheel import preflight, stages
 from suffice.distillation.flywheel.executors import Executor, LocalExecutor
 from suffice.distillation.flywheel.project import Project
 from suffice.distillation.flywheel.work import Done, Manifest, Result, Stage, Step, Work, quiet
@@ -70,6 +70,7 @@ class Runner:
             What the stage failed with; what it had written is kept in a folder NAME-HASH.failed.
         """
         stage = stages.get(name)
+        preflight.check_use(self.project, name)
         inputs = []
         for one in stage.needs:
             found = self.done(one)
@@ -84,6 +85,7 @@ class Runner:
             if stage.live is not None:
                 os.utime(found.folder / MANIFEST)  # what is live is as it was then: the newest result again
             return found
+        preflight.check(self.project, stage)
         with self._locked():
             return self._do(stage, plan, inputs)
 
@@ -98,11 +100,22 @@ class Runner:
         names = stages.available()
         if upto is not None and upto not in names:
             raise ConfigError(f"there is no stage {upto!r}; known: {', '.join(names)}")
-        for name in names:
+        wanted = names if upto is None else names[: names.index(upto) + 1]
+        self._check_all(wanted)
+        for name in wanted:
             found = self.run(name)
             yield found
-            if name == upto or (found.manifest.stop and not past_stops):
+            if found.manifest.stop and not past_stops:
                 return
+
+    def _check_all(self, names: Sequence[str]) -> None:
+        """What is wrong with a later stage is said before an earlier one is paid for."""
+        preflight.check_name(self.project)
+        for name in names:
+            preflight.check_use(self.project, name)
+            done = self.done(name)
+            if done is None or done.manifest.is_partial:
+                preflight.check(self.project, stages.get(name))
 
     def _plan(self, stage: Stage, inputs: list[Done]) -> _Plan:
         settings = self.project.settings(stage.name, stage.settings)
@@ -159,12 +172,15 @@ class Runner:
             manifest = _manifest(plan, result, scratch, time.monotonic() - started)
             _write(scratch / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             _replace(scratch, plan.folder)
+            for old in self.folder.glob(f"{stage.name}-*.failed"):
+                shutil.rmtree(old, ignore_errors=True)
         except SufficeError:
             _replace(scratch, plan.folder.with_name(f"{plan.folder.name}.failed"))
             raise
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
-            said = f"{stage.name} could not be written: {error.strerror}; what was paid for is kept"
+            what = f"could not be written: {error.strerror}" if error.strerror else f"failed: {error}"
+            said = f"{stage.name} {what}; what was paid for is kept"
             raise DataError(said, file=str(plan.folder)) from error
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)

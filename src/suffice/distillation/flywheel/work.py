@@ -75,6 +75,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the project, beside its own section, on which the files depend."""
     sources: Callable[[Project, Any, float], Mapping[str, str]] | None = None
     """Digests of what it reads from elsewhere, by name, from project, settings and the time."""
+    check: Callable[[Project], None] | None = None
+    """Fails where its settings cannot be used, before anything is paid for."""
+    may_use: Callable[[Project], None] | None = None
+    """Fails where its result may not be used (any more), by itself or by stages that build upon it."""
     live: Callable[[Project, Any, float], Mapping[str, str]] | None = None
     """Likewise of what changes by itself, as the records of a gateway do: looked at when this stage is run;
     for later stages its newest result counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,18 @@ import msgspec
 from msgspec import Meta
 
 from suffice.distillation import trainers
-from suffice.distillation.flywheel.project import Settings
+from suffice.distillation.flywheel.project import Project, Settings
 from suffice.distillation.flywheel.rows import TRAIN, VALIDATION, Row
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.distillation.trainers.base import LOSS, Course
 from suffice.distillation.trainers.loop import CHECKPOINT, Progress, fingerprint
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, MissingDependency
 from suffice.providers.student_card import CARD, StudentCard, read_card
 
 _MOST_TRIALS = 64
+_TORCH = ("torch", "transformers", "tokenizers", "peft", "safetensors")
+_LIBRARIES = {"torch": _TORCH, "gpu": (*_TORCH, "trl", "datasets", "accelerate")}
+"""Of the extras."""
 
 
 class Training(Settings, frozen=True, kw_only=True):
@@ -58,7 +62,7 @@ def train(work: Work) -> Result:
     combinations = _combinations(own)
     for number, varied in enumerate(combinations):
         settings = _resolved(
-            {"seed": work.project.seed} | dict(own.settings) | dict(varied), own.trainer, work
+            {"seed": work.project.seed} | dict(own.settings) | dict(varied), own.trainer, work.project
         )
         aside = getattr(trainers.get(own.trainer), "aside", ())
         what = {name: value for name, value in settings.items() if name not in aside}
@@ -100,6 +104,27 @@ def train(work: Work) -> Result:
     )
 
 
+def check(project: Project) -> None:
+    """Whether the trainer is there, with all it needs, and knows the settings.
+
+    Raises
+    ------
+    ConfigError, UnknownName, MissingDependency
+        As `train`.
+    """
+    own = project.settings("train", Training)
+    extra = getattr(trainers.get(own.trainer), "extra", None)
+    for varied in _combinations(own):
+        settings = _resolved({"seed": project.seed} | dict(own.settings) | varied, own.trainer, project)
+        trainers.create(own.trainer, settings)
+        base = settings.get("base")
+        if isinstance(base, str) and base.endswith(".gguf") and not Path(base).expanduser().is_file():
+            raise ConfigError(f"there is no file {project.path(base)}", key="train.settings.base")
+    for name in _LIBRARIES.get(extra or "", ()):
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependency(name, str(extra), f"the trainer {own.trainer!r}")
+
+
 def _of(rows: Sequence[Row], part: str, own: Training) -> list[Row]:
     found = [row for row in rows if row.part == part]
     if own.use_reference:
@@ -120,14 +145,14 @@ def _combinations(own: Training) -> list[dict[str, Any]]:
     return found
 
 
-def _resolved(settings: dict[str, Any], trainer: str, work: Work) -> dict[str, Any]:
+def _resolved(settings: dict[str, Any], trainer: str, project: Project) -> dict[str, Any]:
     """With the path of a base from the project file on, and without a seed that the trainer does not know."""
     known = trainers.get(trainer).settings.__struct_fields__
     if "seed" not in known:
         settings.pop("seed")
     for name in ("base", "teacher"):
         value = settings.get(name)
-        if isinstance(value, str) and (path := work.project.path(value)).exists():
+        if isinstance(value, str) and (path := project.path(value)).exists():
             settings[name] = str(path.resolve())
     return settings
 
@@ -163,4 +188,5 @@ STAGE = Stage(
     settings=Training,
     needs=("curate",),
     reads=("task", "seed", "limits"),
+    check=check,
 )

@@ -25,7 +25,7 @@ from suffice.pipeline import Pipeline
 from suffice.plans import Note, Plan, PlanContext, Single
 from suffice.plans.base import Event
 from suffice.plans.ceilings import seen_usage
-from suffice.plans.reuse import REWRITE, from_cache, given_again
+from suffice.plans.reuse import REWRITE, from_cache, joined
 from suffice.protocols import Model, Store
 from suffice.providers.http import HttpClient
 from suffice.types import (
@@ -324,6 +324,7 @@ class Engine:
         assert flight.decision is not None
         decision = msgspec.structs.replace(flight.decision, learnable=None)
         run = _Run(request, decision, self, flight.events())
+        run.events = flight.events(run)  # which show what it cost to whoever pays
         flight.join(run)
         run.flight, run.reuse = flight, Reuse(way="shared", of=flight.id)
         return run
@@ -488,7 +489,8 @@ async def _ended(run: _Run) -> Result:
         run.cancelled()
         raise
     assert run.answer is not None
-    return Result(answer=run.answer, record=run.finished(), said=run.said)
+    record = run.finished()  # by which the answer of another's call becomes a free one
+    return Result(answer=run.answer, record=record, said=run.said)
 
 
 def _timed_decision(pipeline: Pipeline, request: Request) -> tuple[Decision, float]:
@@ -668,7 +670,7 @@ class _Run:
                 self.reuse = msgspec.structs.replace(self.reuse, way=way)
             return False
         self.kept, self.attempts = self.answer, []
-        self.answer = None if self.kept is None else given_again(self.kept)
+        self.answer = None if self.kept is None else joined(self.kept)
         saved = None if self.kept is None else self.kept.cost_usd
         self.reuse = Reuse(way="shared", of=flight.id, saved_usd=saved)
         self.decision = from_cache(self.decision, f"the call of {flight.id} was under way")
@@ -874,7 +876,10 @@ class Streaming:
     @property
     def cost_usd(self) -> Decimal | None:
         """What all calls cost, once it is known: of a stream that was held back, before its first chunk."""
-        return None if self._run.answer is None else self._run.answer.cost_usd
+        run = self._run
+        if run.answer is None:
+            return None
+        return run.answer.cost_usd if run.flight is None or run.flight.is_payer(run) else Decimal(0)
 
     @property
     def record(self) -> Record | None:

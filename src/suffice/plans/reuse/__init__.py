@@ -7,6 +7,7 @@ from suffice.plans.reuse.replay import (
     chunks_of,
     from_cache,
     given_again,
+    joined,
     keepable,
     replayed,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "chunks_of",
     "from_cache",
     "given_again",
+    "joined",
     "keepable",
     "replayed",
 ]

@@ -13,7 +13,9 @@ from contextlib import aclosing, suppress
 
 from suffice.errors import ProviderUnavailable, SufficeError
 from suffice.plans.base import Event, Note
-from suffice.types import Answer, Decision
+from suffice.plans.reuse.replay import FREE
+from suffice.plans.spent import shown
+from suffice.types import Answer, Chunk, Decision
 
 Keep = Callable[[Answer], None]
 """Called with an answer that came to its end."""
@@ -45,7 +47,7 @@ class Flight:
         self._task.add_done_callback(self._flights.under_way.discard)
         self.join(first)
         self._wake()
-        return self.events()
+        return self.events(first)
 
     def abandon(self) -> None:
         """There is no call, or no longer, that others could share; those who wait for it look again."""
@@ -99,13 +101,19 @@ class Flight:
             self._flights.landed(self._key, self)
             self._wake()
 
-    async def events(self) -> AsyncIterator[Event]:
-        """All of the call, from its beginning."""
+    def is_payer(self, listener: object) -> bool:
+        """Whether this one would account for the call if it ended now."""
+        return not self._is_paid and self._listeners[:1] == [listener]
+
+    async def events(self, listener: object = None) -> AsyncIterator[Event]:
+        """All of the call, from its beginning; the usage is shown to whoever accounts for it."""
         at = 0
         while True:
             while at < len(self._seen):
-                yield self._seen[at]
+                event = self._seen[at]
                 at += 1
+                is_free = isinstance(event, Chunk) and not self.is_payer(listener)
+                yield shown(event, FREE) if is_free else event  # type: ignore[arg-type]  # it is a chunk
             if self.is_over:
                 if self._error is not None:  # each listener writes its own record's id on it
                     own = isinstance(self._error, SufficeError)

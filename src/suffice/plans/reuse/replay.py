@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from suffice.plans.base import Event
+from suffice.plans.spent import with_usage
 from suffice.providers.translation import usage_body
 from suffice.types import Answer, Chunk, Decision, Options, Usage
 
@@ -42,6 +43,12 @@ def given_again(kept: Answer) -> Answer:
         first_token_s=None,
         no_logprobs="it was given before",
     )
+
+
+def joined(answer: Answer) -> Answer:
+    """What the call of another brought, for one who takes no part in its cost."""
+    body = None if answer.body is None else with_usage(answer.body, FREE)
+    return msgspec.structs.replace(given_again(answer), body=body)
 
 
 def from_cache(decision: Decision, why: str) -> Decision:

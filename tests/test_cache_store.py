@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from servers import Missing, postgres_server
 from suffice.caching.base import Kept
 from suffice.caching.canonical import asked
-from suffice.errors import StoreError
+from suffice.errors import StoreCorrupt, StoreError
 from suffice.store.cache_log import CacheLog, Condition, News
 from suffice.store.cache_postgres import PostgresCache
 from suffice.store.cache_sqlite import SqliteCache
@@ -167,6 +168,64 @@ def test_a_damaged_file_is_moved_aside(tmp_path: Path, caplog: Any) -> None:
     assert texts(cache) == ["anew"]
     assert len(list(tmp_path.glob("cache.db.damaged-*"))) == 1 and "moved" in caplog.text
     cache.close()
+
+
+def holed(path: Path) -> None:
+    """A cache whose first page is sound and whose others are not."""
+    cache = SqliteCache(path)
+    for i in range(200):
+        put(cache, kept(f"{i} {'long ' * 100}"))
+    cache.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 5)
+        file.write(os.urandom(path.stat().st_size - 4096 * 5))
+
+
+def test_damage_beyond_the_first_page_is_found_at_the_start(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "cache.db"
+    holed(path)
+    was = path.read_bytes()
+    looking = SqliteCache(path, mends=False)
+    with pytest.raises(StoreCorrupt, match="a gateway moves it aside when it starts"):
+        looking.sizes(NOW)
+    looking.close()
+    assert [one.name for one in tmp_path.glob("cache.db*")] == ["cache.db"] and path.read_bytes() == was
+    with caplog.at_level(logging.WARNING):
+        cache = SqliteCache(path)
+    assert "moved to" in caplog.text and ".recover" not in caplog.text
+    put(cache, kept("anew"))
+    assert texts(cache) == ["anew"]
+    (aside,) = tmp_path.glob("cache.db.damaged-*")
+    assert aside.read_bytes() == was
+    cache.close()
+
+
+def test_processes_that_start_at_once_move_a_damaged_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    holed(path)
+    with ThreadPoolExecutor(4) as pool:
+        caches = list(pool.map(lambda _: SqliteCache(path), range(4)))
+    assert len(list(tmp_path.glob("cache.db.damaged-*"))) == 1
+    put(caches[0], kept("anew"))
+    assert [len((one.news() or News([], [])).rows) for one in caches] == [0, 1, 1, 1]
+    for one in caches:
+        one.close()
+
+
+def test_a_file_that_is_removed_is_begun_anew(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "cache.db"
+    one, two = SqliteCache(path), SqliteCache(path)
+    put(one, kept("before"))
+    assert len(heard(two).rows) == 1
+    path.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert one.news() is not None and two.news() is not None
+    assert "begins anew" in caplog.text
+    put(one, kept("after"))
+    assert [row.kept.asked.text for row in heard(two).rows] == ["after"]
+    assert texts(one) == ["after"] and one.damage() is None
+    one.close()
+    two.close()
 
 
 def test_files_that_are_not_ours_are_refused(tmp_path: Path) -> None:

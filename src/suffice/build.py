@@ -13,6 +13,7 @@ from suffice import embedders, plans, policies, providers, routers
 from suffice.budgets import Budget
 from suffice.catalogue import Catalogue
 from suffice.config import (
+    CacheConfig,
     ConfidenceConfig,
     Config,
     ModelConfig,
@@ -139,7 +140,26 @@ def make_reusing(config: Config, pipelines: Mapping[str, Pipeline]) -> Reusing |
         return None
     from suffice.plans.reuse.configured import configured
 
+    check_rewriting(config)
     return configured(config, pipelines, lambda: _embedder(config))
+
+
+def check_rewriting(config: Config) -> None:
+    """Raise a ConfigError where a model that rewrites is known to give no log-probabilities.
+
+    Nothing that it writes would ever be given, and each attempt costs.
+    """
+    sections = [config.cache, *(section.cache for section in config.pipelines.values())]
+    writers = {one.rewrite.model for one in sections if isinstance(one, CacheConfig) and one.rewrite}
+    if not writers:
+        return
+    for one in panel(config):
+        if one.name in writers and (one.provider == "anthropic" or not one.allows("logprobs")):
+            raise ConfigError(
+                f"{one.name!r} gives no log-probabilities, so nothing that it rewrites would be given; name "
+                "another, or add logprobs to its `capabilities` if it does give them",
+                key="cache.rewrite.model",
+            )
 
 
 def open_learners(learners: Mapping[str, Learner], store: Store) -> None:

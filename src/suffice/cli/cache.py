@@ -53,7 +53,7 @@ def _status(store: CacheOption = None, as_json: JsonOption = False) -> None:
 
 
 def _clear(store: CacheOption = None, as_json: JsonOption = False) -> None:
-    """Forget all answers, in running gateways too."""
+    """Forget all answers of a cache with a store, in running gateways too."""
     _gone(store, as_json)
 
 
@@ -66,7 +66,7 @@ def _forget(
     store: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget the answers that meet all that is given, in running gateways too."""
+    """Forget what meets all that is given, of a cache with a store, in running gateways too."""
     if tag is not None and record is not None:
         raise ConfigError("--record names one answer; leave out --tag")
     from suffice.store.cache_log import RECORD
@@ -75,7 +75,7 @@ def _forget(
         "tag": tag if record is None else RECORD + record,
         "tenant": tenant,
         "candidate": candidate,
-        "before": since_time(before, time.time()),
+        "before": since_time(before, time.time(), option="--before"),
     }
     found = {name: value for name, value in given.items() if value is not None}
     if not found:
@@ -93,7 +93,8 @@ def _gone(store: str | None, as_json: bool, **condition: Any) -> None:
     if as_json:
         print_json({"store": url, "forgotten": n})
     else:
-        console.print(f"{n:,} answers forgotten", highlight=False)
+        said = f"{n:,} answers on disk forgotten; running gateways forget theirs at their next request"
+        console.print(said, highlight=False, soft_wrap=True)
 
 
 def cache_url(config: Config) -> str | None:
@@ -110,12 +111,13 @@ def _opened(url: str | None) -> Iterator[tuple[CacheLog, str]]:
     found = url or cache_url(configured())
     if found is None:
         raise ConfigError(
-            f"no cache is kept on disk: {DEFAULT_FILE} has no `cache: {{store: ...}}`; what running gateways "
-            "keep in memory is gone when they end"
+            f"no cache is kept on disk: {DEFAULT_FILE} has no `cache: {{store: ...}}`, and without one the "
+            "memory of running gateways cannot be reached from here; ask again with `x-suffice-cache: "
+            "refresh`, complain by feedback, or restart the gateway"
         )
     if found.startswith(_SQLITE) and not Path(found.removeprefix(_SQLITE)).exists():
         raise ConfigError(f"no cache at {found.removeprefix(_SQLITE)} yet; --store names another")
-    cache = open_cache(found)
+    cache = open_cache(found, mends=False)  # a gateway may be at work on it
     try:
         yield cache, found
     finally:
@@ -126,8 +128,9 @@ def _table(sizes: list[Size]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("pipeline", "tenant", "candidate", "answers", "expired", "kB", "oldest"):
         table.add_column(title, justify="right" if title in ("answers", "expired", "kB") else "left")
+    rest = "(all others)" if any(one.stage for one in sizes) else "(all)"
     for one in sizes:
         oldest = datetime.fromtimestamp(one.oldest, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        named = (escape(one.stage or "(all others)"), escape(one.tenant), escape(one.candidate))
+        named = (escape(one.stage or rest), escape(one.tenant), escape(one.candidate))
         table.add_row(*named, f"{one.n:,}", f"{one.n_expired:,}", f"{one.bytes / 1000:,.0f}", oldest)
     return table

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from suffice.catalogue import Catalogue
-from suffice.config import CacheConfig, Config
+from suffice.config import Config
 from suffice.errors import ConfigError, StoreError
 
 REQUIRED: Final = ("numpy", "msgspec", "httptools", "pyyaml", "pyarrow", "typer", "rich")
@@ -138,16 +138,14 @@ def _damage(path: Path) -> str | None:
 
 def check_cache(config: Config) -> Iterator[Finding]:
     """Rewriting models can say how sure they are. What is kept on disk opens, and is undamaged."""
-    from suffice.build import panel
+    from suffice.build import check_rewriting
     from suffice.cli.cache import cache_url
     from suffice.plans.reuse.configured import open_cache
 
-    sections = [config.cache, *(section.cache for section in config.pipelines.values())]
-    writers = {one.rewrite.model for one in sections if isinstance(one, CacheConfig) and one.rewrite}
-    silent = [one.name for one in panel(config) if one.name in writers and not one.allows("logprobs")]
-    if silent:
-        detail = f"{', '.join(silent)} gives no log-probabilities: nothing that it rewrites is ever given"
-        yield Finding(name="cache", status="warn", detail=detail, remedy="name another under cache.rewrite")
+    try:
+        check_rewriting(config)
+    except ConfigError as error:
+        yield Finding(name="cache", status="fail", detail=str(error), remedy="see the message")
     url = cache_url(config)
     if url is None:
         return
@@ -158,10 +156,10 @@ def check_cache(config: Config) -> Iterator[Finding]:
     try:
         damage = None if path is None else _damage(path)
         if damage is not None:
-            detail, remedy = f"{url}: {damage}", "remove it: a gateway would move it aside and begin anew"
+            detail, remedy = f"{url}: {damage}", "a gateway moves it aside when it starts, and begins anew"
             yield Finding(name="cache", status="warn", detail=detail, remedy=remedy)
             return
-        cache = open_cache(url)
+        cache = open_cache(url, mends=False)
         try:
             n = sum(one.n for one in cache.sizes(datetime.now(UTC).timestamp()))
         finally:

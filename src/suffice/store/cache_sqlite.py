@@ -7,10 +7,13 @@ What is forgotten is written down as the condition by which it was, so that ever
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +23,12 @@ from suffice.caching.base import Kept, Vector
 from suffice.errors import StoreCorrupt, StoreError
 from suffice.store.cache_log import EDGE, Condition, News, Size, read_row, row_of, told
 from suffice.store.connection import MEMORY
-from suffice.store.faults import translated
+from suffice.store.faults import translate
+
+try:  # Unix only; elsewhere processes that open a damaged file in one moment may both move it
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +66,7 @@ _FORGET: Final = """
     AND (?3 IS NULL OR candidate = ?3) AND (?4 IS NULL OR instr(tags, ?4))
 """
 _TRIM_EVERY: Final = 64
+_TAILS: Final = ("-wal", "-shm")
 _REMEMBERED_S: Final = 7 * 86_400.0
 """So long a condition stays in the file."""
 
@@ -65,12 +74,13 @@ _REMEMBERED_S: Final = 7 * 86_400.0
 class SqliteCache:
     """Several processes may open the same file; methods that write may be called from any thread."""
 
-    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0, mends: bool = True) -> None:
         """
         Parameters
         ----------
-        path : the file, made if missing, or ":memory:". One that is damaged is moved aside and begun anew:
-            what was kept can be asked for again.
+        path : the file, made if missing, or ":memory:"
+        mends : whether one that is damaged is moved aside and begun anew, since what was kept can be asked
+            for again; False raises a StoreCorrupt where the damage shows
 
         Raises
         ------
@@ -85,13 +95,29 @@ class SqliteCache:
         self._version: int | None = None
         if self.path != MEMORY and not Path(path).parent.is_dir():
             raise StoreError(f"{path}: there is no folder {Path(path).parent}; create it, or change `cache:`")
-        try:
-            self._writer = _opened(self.path, busy_timeout_s)
-        except StoreCorrupt as error:
-            aside = _aside(Path(path))
-            _log.warning("%s; it was moved to %s, and the cache begins anew", error, aside)
-            self._writer = _opened(self.path, busy_timeout_s)
-        self._reader = self._writer if self.path == MEMORY else _opened(self.path, busy_timeout_s)
+        self._busy_timeout_s, self._mends = busy_timeout_s, mends
+        self._open()
+
+    def _open(self) -> None:
+        if self.path == MEMORY:
+            self._reader = self._writer = _opened(self.path, self._busy_timeout_s)
+            return
+        with _alone(Path(self.path)):
+            self._writer = (_mended if self._mends else _opened)(self.path, self._busy_timeout_s)
+            self._reader = _opened(self.path, self._busy_timeout_s)
+            self._file = _file(self.path)
+
+    def _follow(self) -> None:
+        """Where the file was removed or moved aside: begin anew, since nobody else reads what is written."""
+        if self.path == MEMORY or _file(self.path) == self._file:
+            return
+        _log.warning("%s is gone; the cache on disk begins anew", self.path)
+        with self._lock:
+            self._reader.close()
+            self._writer.close()
+            self._open()
+            self._seen = self._heard = 0
+            self._version = None
 
     def news(self) -> News | None:
         """What others kept and forgot since the last call; None, at the cost of one look, where nothing came.
@@ -101,7 +127,8 @@ class SqliteCache:
         StoreError
             If the file cannot be read.
         """
-        with translated(self.path):
+        with _translated(self.path):
+            self._follow()
             (version,) = self._reader.execute("PRAGMA data_version").fetchone()
             if version == self._version:
                 return None
@@ -131,7 +158,7 @@ class SqliteCache:
             If it cannot be written.
         """
         values = row_of(stage, kept, vector, embedder, self._token)
-        with self._lock, translated(self.path):
+        with self._lock, _translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 self._writer.execute(
@@ -167,7 +194,7 @@ class SqliteCache:
         said = told(condition, now)
         tag = None if said.tag is None else f"{EDGE}{said.tag}{EDGE}"
         bounds = (said.before, said.tenant, said.candidate, tag)
-        with self._lock, translated(self.path):
+        with self._lock, _translated(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 gone = self._writer.execute(_FORGET, bounds)
@@ -189,7 +216,7 @@ class SqliteCache:
         StoreError
             If it cannot be read.
         """
-        with self._lock, translated(self.path):
+        with self._lock, _translated(self.path):
             found = self._writer.execute(
                 "SELECT stage, tenant, candidate, count(*), sum(expires_at <= ?), "
                 "sum(length(payload) + ifnull(length(vector), 0)), min(at) "
@@ -200,7 +227,7 @@ class SqliteCache:
 
     def damage(self) -> str | None:
         """What SQLite's quick check finds; None for a sound file."""
-        with self._lock, translated(self.path):
+        with self._lock, _translated(self.path):
             (said,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
         return None if said == "ok" else str(said)
 
@@ -210,8 +237,69 @@ class SqliteCache:
             self._writer.close()
 
 
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """Errors as the StoreErrors that they stand for; of a damaged file nothing need be salvaged."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        found = translate(error, path)
+        if isinstance(found, StoreCorrupt):
+            raise _damaged(path, str(error)) from error
+        raise found from error
+
+
+def _damaged(path: str, why: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path}: {why}: the file is damaged; a gateway moves it aside when it starts, and begins anew"
+    )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time opens the file, so that none moves aside what another just began."""
+    folder = None if fcntl is None else os.open(path.parent, os.O_RDONLY)
+    try:
+        if folder is not None:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """What stands at the path; None: nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _mended(path: str, busy_timeout_s: float) -> sqlite3.Connection:
+    """Opened; a damaged file is moved aside, and what is left of a removed one goes with it."""
+    if not Path(path).exists():
+        for tail in _TAILS:
+            Path(path + tail).unlink(missing_ok=True)
+    try:
+        connection = _opened(path, busy_timeout_s)
+        try:
+            with _translated(path):
+                (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if said == "ok":
+                return connection
+            raise _damaged(path, " ".join(str(said).split()))
+        except BaseException:
+            connection.close()
+            raise
+    except StoreCorrupt as error:
+        _log.warning("%s; it was moved to %s", error, _aside(Path(path)))
+        return _opened(path, busy_timeout_s)
+
+
 def _opened(path: str, busy_timeout_s: float) -> sqlite3.Connection:
-    with translated(path):
+    with _translated(path):
         connection = sqlite3.connect(
             path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
@@ -236,6 +324,8 @@ def _prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
+            if owner == APPLICATION_ID and version == _VERSION:
+                return
             connection.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA:
                 connection.execute(statement)
@@ -254,7 +344,7 @@ def _prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None
 def _aside(path: Path) -> Path:
     """Move a damaged file, and what belongs to it, out of the way."""
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-    path.rename(aside)
-    for tail in ("-wal", "-shm"):
+    for tail in _TAILS:  # first, so that no new file meets them
         path.with_name(path.name + tail).unlink(missing_ok=True)
+    path.rename(aside)
     return aside

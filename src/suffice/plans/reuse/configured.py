@@ -58,8 +58,12 @@ def configured(
     return Reusing(stages, default=default, log=log)
 
 
-def open_cache(url: str) -> CacheLog:
+def open_cache(url: str, *, mends: bool = True) -> CacheLog:
     """Where kept answers outlive the process.
+
+    Parameters
+    ----------
+    mends : whether a damaged file is moved aside and begun anew
 
     Raises
     ------
@@ -71,7 +75,7 @@ def open_cache(url: str) -> CacheLog:
         If it cannot be opened.
     """
     if url.startswith(_SQLITE):
-        return SqliteCache(url.removeprefix(_SQLITE))
+        return SqliteCache(url.removeprefix(_SQLITE), mends=mends)
     if url.startswith(("postgresql:", "postgres:")):
         from suffice.store.cache_postgres import PostgresCache
 

@@ -8,6 +8,7 @@ found.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from decimal import Decimal
@@ -32,6 +33,8 @@ from suffice.types import Answer, Attempt, Options, Query, Reuse
 if TYPE_CHECKING:
     from suffice.engine import _Run
 
+_log = logging.getLogger(__name__)
+
 NONE: Final = "NO_ANSWER"
 """What the model says where the old answer is of no use."""
 _PROMPT: Final = """\
@@ -49,6 +52,8 @@ Earlier answer: {old_answer}
 Reply with the answer alone to this question: {question}"""
 _LONGEST: Final = 12_000
 """Characters of an old question and answer; longer ones are not rewritten."""
+_MUTE: Final = 3
+"""After so many replies in a row without log-probabilities, none will come."""
 _PASSED_ON: Final = ("stop", "response_format")
 
 
@@ -75,6 +80,7 @@ class Rewriting:
         """
         self.model, self.min_confidence = model, min_confidence
         self._confidence, self._max_tokens, self._timeout_s = confidence, max_tokens, timeout_s
+        self._n_mute = 0
         self._asked = AskedForLogprobs(N_ALTERNATIVES if confidence.needs_alternatives else None)
 
     async def events(self, near: Found, run: _Run, plan: AsyncIterator[Event]) -> AsyncIterator[Event]:
@@ -82,7 +88,7 @@ class Rewriting:
         request = run.request
         spent = Spent()
         async with aclosing(plan) as own:  # type: ignore[type-var]  # plans are async generators
-            if _may_be_shown(near, request.query):
+            if self._n_mute < _MUTE and _may_be_shown(near, request.query):
                 answer, attempt, why = await self._tried(near, run)
                 yield attempt
                 if answer is not None and why is None:
@@ -121,6 +127,9 @@ class Rewriting:
 
     def _fault(self, answer: Answer, options: Options) -> str | None:
         """Why the answer is not to be given; None: it may be."""
+        self._n_mute = 0 if answer.logprobs else self._n_mute + 1
+        if self._n_mute == _MUTE:
+            _log.warning("%s gives no log-probabilities: it is asked to rewrite no more", self.model)
         why = why_not_kept(answer) or structured.problem(answer.content, options)
         if why is not None:
             return why

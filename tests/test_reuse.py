@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,7 @@ from suffice.client import AsyncClient
 from suffice.config import parse
 from suffice.embedders import HashedNgrams
 from suffice.engine import CLIENT_GONE, Engine, Request, Result
-from suffice.errors import AllAttemptsFailed, ConfigError, ProviderUnavailable
+from suffice.errors import AllAttemptsFailed, ConfigError, InvalidRequest, ProviderUnavailable
 from suffice.plans.confidence import AnswerConfidence
 from suffice.plans.guard import Guard
 from suffice.plans.reuse import chunks_of, keepable
@@ -37,6 +37,7 @@ from suffice.store.cache_sqlite import SqliteCache
 from suffice.types import (
     Answer,
     Caller,
+    Chunk,
     Feedback,
     Learnable,
     Options,
@@ -285,6 +286,38 @@ def test_a_hundred_at_once_make_one_call() -> None:
     assert len({result.record.id for result in results}) == 100
 
 
+class Billing(FakeModel):
+    """Says in its bodies and streams what it took."""
+
+    async def answer(self, query: Query, options: Options) -> Answer:
+        answer = await super().answer(query, options)
+        body = {**json.loads(answer.body or b""), "usage": {"total_tokens": 7}}
+        return msgspec.structs.replace(answer, body=json.dumps(body).encode())
+
+    async def stream(self, query: Query, options: Options) -> AsyncIterator[Chunk]:
+        async for chunk in super().stream(query, options):
+            data = b'{"choices": [], "usage": {"total_tokens": 7}}' if chunk.usage else chunk.data
+            yield msgspec.structs.replace(chunk, data=data)
+
+
+def test_usage_is_shown_to_who_accounts_for_the_call() -> None:
+    engine = cached(Billing("small", "Lima.", stall_s=0.02))
+    wants = Options(fields={"stream_options": {"include_usage": True}})
+
+    async def work() -> Any:
+        whole = await asyncio.gather(*(engine.answer(chat()) for _ in range(3)))
+        streams = await asyncio.gather(*(streamed(engine, chat("Chile?", options=wants)) for _ in range(3)))
+        return whole, streams
+
+    whole, streams = go(work)
+    said = [json.loads(one.answer.body)["usage"]["total_tokens"] for one in whole]
+    assert sorted(said) == [0, 0, 7]
+    for _, record, chunks in streams:
+        shown = json.loads(chunks[-1].data)["usage"]["total_tokens"]
+        assert shown == (7 if way(record) == "miss" else 0)
+    assert sorted(way(record) or "" for _, record, _ in streams) == ["miss", "shared", "shared"]
+
+
 def test_a_hundred_streams_at_once_make_one_call() -> None:
     model = FakeModel("small", "Lima it is", stall_s=0.01)
     engine = cached(model)
@@ -404,6 +437,15 @@ def test_the_python_client_says_how_it_wants_it() -> None:
             return [way(reply.suffice) for reply in replies]
 
     assert go(work) == ["miss", "exact", "bypass", "miss"]
+
+
+def test_the_python_client_refuses_another_wish() -> None:
+    async def work() -> None:
+        async with AsyncClient(engine=cached()) as client:
+            await client.chat.completions.create(messages=TEXT, cache="never")
+
+    with pytest.raises(InvalidRequest, match="'never'; it is one of use, bypass, refresh"):
+        go(work)
 
 
 def test_a_leader_that_fails_before_its_call_hands_over() -> None:
@@ -625,6 +667,15 @@ def test_an_unsure_rewriting_is_a_miss_that_counts(small: FakeModel, why: str) -
     assert record.cost_usd == sum(known)
 
 
+def test_who_gives_no_log_probabilities_is_asked_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    small = FakeModel("small", "Santiago.")
+    results = asked(
+        rewriting(small, FakeModel("large", "Lima.")), *(chat(f"Question {i}?") for i in range(7))
+    )
+    assert {way(result.record) for result in results} == {"miss"}
+    assert (small.n_calls, caplog.text.count("asked to rewrite no more")) == (3, 1)
+
+
 def test_a_rewriting_is_streamed_and_shared() -> None:
     small, large = Sure("small", "It is Santiago", stall_s=0.02), FakeModel("large", "Lima.")
     engine = rewriting(small, large)
@@ -748,6 +799,17 @@ def test_a_signal_that_there_is_not_is_said() -> None:
         build(msgspec.structs.replace(config, store="sqlite:///:memory:"))
 
 
+@pytest.mark.parametrize("given", ["capabilities: [json]", "provider: anthropic"])
+def test_a_rewriter_without_log_probabilities_is_refused(given: str) -> None:
+    models = MODELS.replace("provider: ollama, model: s", "provider: ollama, model: s, " + given)
+    if "provider: anthropic" in given:
+        models = MODELS.replace("provider: ollama, model: s", "provider: anthropic, model: s, api_key: k")
+    text = models + "pipelines: {p: {cache: {rewrite: {model: small}}}}"
+    config = parse(text, file=Path("s.yaml"), environ={})
+    with pytest.raises(ConfigError, match="'small' gives no log-probabilities"):
+        build(msgspec.structs.replace(config, store="sqlite:///:memory:"))
+
+
 def names_of(text: str) -> dict[str, str]:
     """Of every name that clients ask for, the stage that answers."""
     config = parse(MODELS + text, file=Path("s.yaml"), environ={})
@@ -804,11 +866,12 @@ def test_doctor_looks_at_the_cache(tmp_path: Path) -> None:
         return [(one.status, one.detail) for one in check_cache(config)]
 
     assert found("") == []
-    assert "log-probabilities" in found("cache: {rewrite: {model: small}}")[0][1]
+    status, detail = found("cache: {rewrite: {model: small}}")[0]
+    assert status == "fail" and "log-probabilities" in detail
     file = tmp_path / "cache.db"
     text = f"cache: {{store: 'sqlite:///{file}'}}"
     assert found(text) == [("ok", f"sqlite:///{file}: not there yet")]
     SqliteCache(file).close()
     assert found(text) == [("ok", f"sqlite:///{file}: 0 answers, undamaged")]
     file.write_bytes(b"nothing of the kind" * 100)
-    assert found(text)[0][0] == "warn"
+    assert found(text)[0][0] == "warn" and not list(tmp_path.glob("*damaged*"))

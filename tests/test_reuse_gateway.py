@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -117,12 +118,16 @@ def test_a_hundred_at_once_make_one_upstream_call(gateway: Running, provider: Pr
     for is_stream in (False, True):
         n = len(provider.upstream.requests)
         provider.plays(answer("slowly", delay_s=1.0) if not is_stream else good("slowly"), model="large")
-        body = chat(f"Once for all, streamed: {is_stream}?", stream=is_stream)
+        shown = {"stream_options": {"include_usage": True}} if is_stream else {}
+        body = chat(f"Once for all, streamed: {is_stream}?", stream=is_stream, **shown)
         found = at_once(100, lambda body=body: gateway.ask(PATH, body))  # type: ignore[misc]
         assert {code for code, _, _ in found} == {200}
         assert len(provider.upstream.requests) == n + 1
         words = [headers["x-suffice-cache"] for _, headers, _ in found]
         assert (words.count("miss"), words.count("hit")) == (1, 99)
+        free = re.compile(r"total_tokens\W+0\b")
+        paid = [headers["x-suffice-cache"] for _, headers, said in found if not free.search(json.dumps(said))]
+        assert paid == ["miss"]
 
 
 def test_who_began_the_call_may_hang_up(gateway: Running, provider: Provider) -> None:
@@ -207,6 +212,16 @@ def test_what_is_kept_outlives_kill_9_and_a_damaged_file(provider: Provider, tmp
     assert said(running, text)[0] == "miss"
     running.close()
     assert list(tmp_path.glob("cache.db.damaged-*"))
+
+
+def test_commands_without_a_store_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = Commands(tmp_path, monkeypatch, capsys)
+    (tmp_path / "suffice.yaml").write_text("models: [{name: a, provider: ollama, model: a}]\ncache: true\n")
+    for words in (("clear",), ("forget", "--tag", "x"), ("status",)):
+        done = commands("cache", *words)
+        assert done.code == 1 and "restart the gateway" in " ".join(done.err.split())
 
 
 def test_two_gateways_share_what_they_keep(provider: Provider, tmp_path: Path) -> None:

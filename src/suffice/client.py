@@ -16,17 +16,19 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 import msgspec
 
 from suffice.config import Config, load
 from suffice.engine import Engine, Request, Streaming
+from suffice.errors import InvalidRequest
 from suffice.types import Caller, Decision, Feedback, Options, Query, Record
 
 T = TypeVar("T")
 Messages = Sequence[Mapping[str, Any]]
 Cache = Literal["use", "bypass", "refresh"]
+_WISHES: Final = get_args(Cache)
 
 
 class Reply:
@@ -69,6 +71,8 @@ def _request(
     cache: Cache = "use",
     cache_tags: Sequence[str] = (),
 ) -> Request:
+    if cache not in _WISHES:
+        raise InvalidRequest(f"cache is {cache!r}; it is one of {', '.join(_WISHES)}")
     chat = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     return Request(
         query=Query.from_messages(chat, user=user, needs=needs_of(fields, chat)),

@@ -19,9 +19,17 @@ _PERSONAL: Final = re.compile(
     r"|nuestr[oa]s?|minha|meu|meus|minhas|nosso|nossa|mio|mia|miei|nostro|nostra|мой|моя|моё|мои|моего|моей"
     r"|наш|наша|наши|benim|bizim)\b"
     r"|我的|我们的|我們的|私の|僕の|俺の|うちの|우리|(?:^|\s)(?:내|제)\s|मेर[ाीे]|हमार[ाीे]"
+    r"|\b(?:who|where|what|how old|how tall) am i\b|\b(?:know|remember|tell me) (?:\w+ ){0,2}about me\b"
+    r"|\b(?:wer|wo) bin ich\b|\b(?:qui|où) suis-je\b|quién soy|dónde estoy|quem sou eu|chi sono io"
+    r"|我是谁|\bкто я\b"
     r"|[\w.+-]{1,64}@[\w-]+\.\w"  # an address
     r"|(?:order|account|invoice|ticket|booking|reservation|tracking|customer|policy)\s*(?:no\.?|number|id|#)",
     re.IGNORECASE,
+)
+_TRADED: Final = "bitcoin|btc|ethereum|ether|dogecoin|gold|silver|oil|gas|petrol|diesel|stock|share"
+_CONTESTS: Final = (
+    "elections?|world cup|super bowl|olympics|olympic games|championship|champions league|grand prix|games?"
+    "|match|race|final|season|episode|release|version|meeting|update"
 )
 _DAYS: Final = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 _TIME_BOUND: Final = re.compile(
@@ -29,7 +37,10 @@ _TIME_BOUND: Final = re.compile(
     r"|lately|upcoming|breaking|at the moment|right away|so far|as of|up[- ]to[- ]date|weather|forecast|ago"
     r"|(?:this|next|last|past|coming) (?:hour|morning|afternoon|evening|night|week|weekend|month|quarter|year"
     rf"|season|{_DAYS})|what (?:time|day|date) is it|exchange rate"
-    r"|(?:stock|share|gas|oil|gold|bitcoin) price|price of (?:gas|oil|gold|bitcoin)"
+    rf"|(?:{_TRADED})(?: |'s |s )?(?:price|worth|value|rate|cost)s?"
+    rf"|(?:price|value|worth) of (?:an? |one |the )?(?:{_TRADED})"
+    rf"|how much (?:do|does|is|are|for) (?:an? |one |the |\w+ of )?(?:{_TRADED})s?"
+    rf"|(?:last|latest|next|previous|most recent) (?:\w+ ){{0,2}}(?:{_CONTESTS})"
     r"|heute|morgen|gestern|jetzt|aktuell\w*|derzeit|neueste\w*|aujourd'hui|demain|maintenant|actuel\w*"
     r"|hoy|mañana|ayer|ahora|actual(?:mente|es)|hoje|amanhã|ontem|agora|atual\w*|oggi|domani|ieri|adesso"
     r"|attual\w*|сегодня|завтра|вчера|сейчас|последн\w+|bugün|yarın|dün|şimdi|اليوم|غدا|أمس|الآن)\b"

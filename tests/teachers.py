@@ -20,6 +20,8 @@ models:
      input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0}}
   - {{name: yesman, provider: '{Path(__file__)}:Rule', model: yesman,
      input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0}}
+  - {{name: mute, provider: '{Path(__file__)}:Rule', model: mute,
+     input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0}}
   - {{name: unsaid, provider: '{Path(__file__)}:Rule', model: teacher,
      input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0}}
   - {{name: forbidden, provider: '{Path(__file__)}:Rule', model: teacher, may_train_on_output: false,
@@ -38,7 +40,7 @@ def truth(question: str) -> str:
 
 
 class Rule:
-    """`teacher` is right four times out of five; `judge` finds most errors; `yesman` finds none."""
+    """`teacher` is right four times out of five; `judge` finds most errors; `yesman` finds none, `mute` rates none."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate
@@ -83,6 +85,9 @@ class Rule:
 
     def _yesman(self, query: Query, seed: int) -> str:
         return "Rating: [[10]]"
+
+    def _mute(self, query: Query, seed: int) -> str:
+        return "Quite a good answer."
 
     async def stream(self, query: Query, options: Options) -> AsyncIterator[Chunk]:
         raise AssertionError("nobody streams here")

@@ -181,6 +181,45 @@ def test_a_judge_that_always_says_yes_is_caught(tmp_path: Path) -> None:
     assert any("would say yes to anything" in note for note in forced.manifest.notes)
 
 
+@pytest.mark.parametrize("mode", ["rate", "pair"])
+def test_a_judge_that_cannot_be_read_is_not_paid_for_long(tmp_path: Path, mode: str) -> None:
+    run = project(tmp_path, f"{{model: mute, mode: {mode}}}", gold=0, samples=3)
+    with pytest.raises(
+        DataError, match=r"none of 20 replies of the judge 'mute' could be read, such as 'Quite"
+    ):
+        run.run("judge")
+
+
+def test_where_the_teacher_failed_it_is_wrong_and_nothing_is_learnt(tmp_path: Path) -> None:
+    """A third refused: dropped rows would make the teacher look perfect there."""
+    for gold in (240, 0):
+        (tmp_path / str(gold)).mkdir()
+        project(tmp_path / str(gold), "{}", n=240, gold=gold)
+        lines = [json.loads(line) for line in (tmp_path / str(gold) / "q.jsonl").read_text().splitlines()]
+        for number, line in enumerate(lines):
+            word = "".join(chr(97 + int(digit)) for digit in str(number * 7919))
+            line["query"] += " or refuse" * (number % 3 == 0) + f" {word}"
+        (tmp_path / str(gold) / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        with (tmp_path / str(gold) / "distill.yaml").open("a") as file:
+            file.write("curate: {validation: 0.2, test: 0.4, near: 1.0, embedding: 1.0, group: 1.0, "
+                       "normalised: false, on_leak: report}\nbaseline: {heads: [words]}\n")  # fmt: skip
+        run = Runner(flywheel.load(tmp_path / str(gold)))
+        judged, curated, done = [run.run(name) for name in ("collect", "judge", "curate", "baseline")][1:]
+        assert judged.manifest.counts["without_label"] == 80
+        rows = rows_of(curated)
+        assert not any("refuse" in one.query for one in rows if one.part == "train")
+        refused = {one.id for one in rows if "refuse" in one.query and one.part == "test"}
+        n_test = sum(one.part == "test" for one in rows)
+        assert 0.2 < len(refused) / n_test < 0.5
+        said = [json.loads(line) for line in (done.folder / "answers.jsonl").read_text().splitlines()]
+        theirs = [one for one in said if one["who"] == "teacher" and one["part"] == "test"]
+        assert len(theirs) == n_test
+        assert all(one["quality"] == 0.0 for one in theirs if one["id"] in refused)
+        quality = done.manifest.counts["quality"]["test"]["teacher"]
+        assert quality < 0.7 if gold else quality == pytest.approx(1 - len(refused) / n_test, abs=1e-3)
+        assert any("no usable answer of the teacher" in note for note in done.manifest.notes)
+
+
 def test_pairs_are_judged_in_both_orders(tmp_path: Path) -> None:
     done = project(tmp_path, "{model: judge, mode: pair}", n=80, gold=40, samples=3).run("judge")
     rows = rows_of(done)
@@ -204,5 +243,5 @@ def test_without_a_judge_agreement_and_feedback_count(tmp_path: Path) -> None:
 
 
 def test_an_unknown_judge_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'nobody' is not in the panel"):
+    with pytest.raises(ConfigError, match=r"'nobody' is not in the panel .*teacher, judge"):
         project(tmp_path, "{model: nobody}", n=12).run("judge")

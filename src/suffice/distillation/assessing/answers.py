@@ -79,12 +79,19 @@ def cost_usd(cpu_s: float, usd_per_cpu_hour: float | None) -> float | None:
 
 
 def teachers(rows: Sequence[Row]) -> list[tuple[Row, str, Mapping[str, float | None]]]:
-    """What the teacher said of each held row that has a label: its cost is that of all its samples."""
+    """What the teacher said of each held row, usable or not: its cost is that of all its samples."""
     return [
-        (row, row.label, {"usd": _total(row.samples), "latency_s": _longest(row.samples)})
+        (row, _said(row), {"usd": _total(row.samples), "latency_s": _longest(row.samples)})
         for row in rows
-        if row.label
+        if row.label or row.samples
     ]
+
+
+def _said(row: Row) -> str:
+    """Its label, unless gold stands there; where it failed, what it said instead of an answer."""
+    if row.label and (row.judged_by != "gold" or not row.samples):
+        return row.label
+    return row.samples[int(row.meta.get("sample", 0))].text
 
 
 def _total(samples: Sequence[Sample]) -> float | None:

@@ -39,7 +39,7 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     interval: tuple[float, float]
     """95 %: Wilson where every answer is right or wrong, else bootstrap."""
     agreement: float | None
-    """Share that says what the teacher says."""
+    """Share that says what the teacher says, where it gave an answer."""
     usd_per_1k: float | None
     p50_s: float | None
     p95_s: float | None
@@ -151,7 +151,7 @@ def contestant(said: Sequence[Said], seed: int = 0) -> Contestant:
     return Contestant(
         quality=float(quality.mean()),
         interval=interval,
-        agreement=_mean(agreement),
+        agreement=_mean(agreement[~np.isnan(agreement)]),
         usd_per_1k=_per_1k(said),
         p50_s=_quantile(wall, 0.5),
         p95_s=_quantile(wall, 0.95),
@@ -242,7 +242,7 @@ def _deferral(said: Mapping[str, Sequence[Said]], quality: Mapping[str, FloatArr
 
 
 def _mean(values: FloatArray) -> float | None:
-    return None if np.isnan(values).any() else float(values.mean())
+    return None if not len(values) or np.isnan(values).any() else float(values.mean())
 
 
 def _per_1k(said: Sequence[Said]) -> float | None:

@@ -10,7 +10,7 @@ from suffice.distillation.assessing.figures import Assessment, Contestant, Duel
 
 def markdown(found: Assessment, title: str) -> str:
     """The whole report."""
-    what = "gold answers" if found.by_gold else "the teacher's answers, whose own quality is 1 by definition"
+    what = "gold answers" if found.by_gold else "the teacher's answers, 1 by definition where it gave one"
     parts = [
         f"# {title}",
         f"{found.n:,} held rows, graded by {what}.",

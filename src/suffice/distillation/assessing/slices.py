@@ -117,4 +117,4 @@ def _slice(
 
 
 def _wanted(row: Row) -> str:
-    return row.reference if row.reference is not None else row.label or ""
+    return row.reference if row.reference is not None else row.label or "(no answer of the teacher)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from suffice.datasets.judging import preference
+from suffice.datasets.judging import preference, verdict
 from suffice.distillation.assessing.answers import ANSWERS, STUDENT, TEACHER, Said, read_said, table
 from suffice.distillation.assessing.asking import answered
 from suffice.distillation.assessing.figures import Assessment, assess
@@ -104,7 +104,7 @@ def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row],
     ]
     values = [0.5] * (len(both) - len(differ))
     if questions:
-        replies, n_missing, _ = ask_judge(questions, msgspec.structs.replace(work, settings=wish))
+        replies, n_missing, _ = ask_judge(questions, msgspec.structs.replace(work, settings=wish), verdict)
         for row, _, _ in differ:
             straight, swapped = replies["pair", row.id]
             value = None if straight is None or swapped is None else preference(straight, swapped)
@@ -112,7 +112,7 @@ def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row],
                 values.append(1 - value)
         if n_missing:
             found = msgspec.structs.replace(
-                found, notes=(*found.notes, f"the judge gave no word {n_missing} times")
+                found, notes=(*found.notes, f"the judge gave no word {n_missing:,} times")
             )
     rate = sum(values) / len(values) if values else None
     return msgspec.structs.replace(found, win_rate=rate, n_judged=len(values))

@@ -11,7 +11,7 @@ from suffice.distillation.assessing.figures import contestant
 from suffice.distillation.assessing.grading import Grader
 from suffice.distillation.baselines.rungs import asked_rungs, head_rungs, majority
 from suffice.distillation.baselines.settings import Baselines
-from suffice.distillation.flywheel.rows import TEST, TRAIN, VALIDATION, Row, write_lines
+from suffice.distillation.flywheel.rows import FAULT, TEST, TRAIN, VALIDATION, Row, write_lines
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.errors import DataError
 from suffice.metrics import paired_lower_bound
@@ -32,7 +32,7 @@ def baseline(work: Work) -> Result:
     notes: list[str] = []
     train = [row for row in rows if row.part == TRAIN]
     grader = Grader(work.project.task, [row for row in rows if row.part != TRAIN])
-    held = [row for row in rows if row.part != TRAIN and row.label and grader.is_usable(row)]
+    held = [row for row in rows if row.part != TRAIN and grader.is_usable(row)]
     if not held:
         raise DataError("no held row has both a label and something to grade answers by")
     said = list(_answered(train, held, grader, work, notes))
@@ -44,8 +44,12 @@ def baseline(work: Work) -> Result:
     }
     enough = _enough(said, _of(held, VALIDATION), work)
     stops = enough is not None and work.settings.stop_if_enough
-    if not grader.by_gold:
-        notes.append("no gold answers: quality is agreement with the teacher")
+    notes += [] if grader.note is None else [grader.note]
+    failed = sum(FAULT in row.meta for row in held)
+    if failed:
+        notes.append(
+            f"{failed:,} of {len(held):,} held rows have no usable answer of the teacher: it is wrong there"
+        )
     return Result(
         counts={
             "held": {part: len(_of(held, part)) for part in shown},
@@ -115,6 +119,7 @@ def _enough(said: Sequence[Said], rows: Sequence[Row], work: Work) -> str | None
 STAGE = Stage(
     name="baseline",
     run=baseline,
+    version=2,
     settings=Baselines,
     needs=("curate",),
     reads=("task", "margin", "teacher", "config"),

@@ -40,7 +40,7 @@ def part_figures(rows: Sequence[Row], *, is_open: bool) -> PartFigures:
     return PartFigures(
         n=len(rows),
         clusters=len({row.cluster for row in rows}),
-        labels={} if is_open else dict(Counter(row.label or "" for row in rows).most_common()),
+        labels={} if is_open else dict(Counter(row.label for row in rows if row.label).most_common()),
         with_reference=len(golds),
         mean_score=round(sum(scores) / len(scores), 4) if scores else None,
         agrees_with_reference=round(sum(same) / len(same), 4) if same and not is_open else None,

@@ -89,6 +89,7 @@ def _contradictory(rows: Sequence[Row]) -> dict[int, Dropped]:
     """The minority's rows of every query that stands with several labels."""
     gone = {}
     for group in same_values([normalised(text_of(row)) for row in rows]).members():
+        group = [one for one in group if rows[one].label]  # noqa: PLW2901
         labels = Counter(key_of(rows[one].label or "") for one in group)
         if len(labels) < 2:
             continue
@@ -126,7 +127,9 @@ def _repeated(
 
 
 def _worth(row: Row) -> tuple[float, int]:
-    """The better score; a row with a reference before one without."""
+    """The better score; a row with a reference before one without; one without an answer last."""
+    if not row.label:
+        return -2.0, 0
     return (-1.0 if row.score is None else row.score, int(row.reference is not None))
 
 

@@ -9,11 +9,13 @@ from suffice.distillation.curating.ifd import Losses, difficulty, most_instructi
 from suffice.distillation.curating.language import UNKNOWN, guess
 from suffice.distillation.curating.settings import Curating
 from suffice.distillation.curating.suspicious import injected
-from suffice.distillation.flywheel.rows import Row
+from suffice.distillation.flywheel.rows import FAULT, Row
 
 
 def fault(row: Row, settings: Curating) -> str | None:
     """Why a row is not learnt from; None: it is."""
+    if not row.label:
+        return f"no label ({row.meta.get(FAULT, 'no answer')})"
     if row.score is None and settings.unjudged == "drop":
         return "not judged"
     if row.score is not None and row.score < settings.min_score:

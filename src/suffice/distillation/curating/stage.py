@@ -23,7 +23,7 @@ from suffice.distillation.curating.suspicious import injected
 from suffice.distillation.curating.texts import text_of
 from suffice.distillation.flywheel.answers import label_of
 from suffice.distillation.flywheel.project import Task
-from suffice.distillation.flywheel.rows import PARTS, ROWS, TEST, TRAIN, Row, write_lines, write_rows
+from suffice.distillation.flywheel.rows import FAULT, PARTS, ROWS, TEST, TRAIN, Row, write_lines, write_rows
 from suffice.distillation.flywheel.runner import MANIFEST
 from suffice.distillation.flywheel.work import Manifest, Result, Stage, Work
 from suffice.errors import DataError
@@ -43,7 +43,7 @@ def curate(work: Work) -> Result:
     settings: Curating = work.settings
     task = work.project.task
     rows, dropped = _labelled(work.rows("judge"), settings, task)
-    if not rows:
+    if not any(row.label for row in rows):
         raise DataError("no row has a label")
     _step(work, 1)
     vectors = _embedded([text_of(row) for row in rows], settings)
@@ -74,14 +74,14 @@ def _step(work: Work, n: int) -> None:
 
 
 def _labelled(rows: Sequence[Row], settings: Curating, task: Task) -> tuple[list[Row], list[Dropped]]:
-    """With the word that is learnt; one without any goes."""
+    """With the word that is learnt; one without any goes, but where the teacher failed."""
     kept, dropped = [], []
     for row in rows:
         label = row.label
         if settings.labels == "gold" and row.reference is not None:
             label = label_of(row.reference, task) or row.reference
             row = msgspec.structs.replace(row, label=label, score=1.0, judged_by="gold")  # noqa: PLW2901
-        if label:
+        if label or FAULT in row.meta:
             kept.append(row)
         else:
             dropped.append(Dropped(id=row.id, why="no label"))
@@ -265,6 +265,7 @@ def _checked(parts: Mapping[str, PartFigures], leaks: LeakReport, work: Work, *,
 STAGE = Stage(
     name="curate",
     run=curate,
+    version=2,
     settings=Curating,
     needs=("collect", "judge"),
     reads=("task", "name", "teacher", "limits", "seed"),

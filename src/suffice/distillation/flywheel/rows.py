@@ -17,6 +17,8 @@ ROWS: Final = "rows.jsonl"
 """The file of a stage that gives rows."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS: Final = (TRAIN, VALIDATION, TEST)
+FAULT: Final = "fault"
+"""In `meta`, of a row without any usable answer: why. Not learnt from; held, the teacher is wrong."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +58,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     score: float | None = None
     """How good `label` is, in [0, 1], as `judged_by` says; None: nobody could tell."""
     judged_by: str | None = None
-    """"metric:NAME", "judge:MODEL" or "agreement"."""
+    """"metric:NAME", "judge:MODEL", "agreement", or "fault" where no answer was usable."""
     cluster: str | None = None
     """Rows that say nearly the same share one; never in two parts."""
     part: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
@@ -22,9 +22,11 @@ from suffice.distillation.flywheel.project import Project
 from suffice.distillation.flywheel.rows import Row
 from suffice.distillation.flywheel.work import Step, Work, quiet
 from suffice.distillation.judging.settings import Judging
+from suffice.errors import DataError
 from suffice.types import Query
 
 N_SAMPLES: Final = 2
+_FIRST: Final = 10
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +64,35 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     spent_usd: Decimal
 
 
-def ask_judge(questions: Sequence[Question], work: Work) -> tuple[Replies, int, Decimal]:
+def ask_judge(
+    questions: Sequence[Question], work: Work, read: Callable[[str], object]
+) -> tuple[Replies, int, Decimal]:
     """Replies to all questions, how many calls have none, and USD spent in all runs so far.
+
+    Parameters
+    ----------
+    read : gives None of a reply that says nothing. A few questions go first: where nothing can be read, the
+        others are not paid for
 
     Raises
     ------
     ConfigError
         If the judge is not in the panel, or a call cannot be bounded.
+    DataError
+        If none of its replies can be read.
     """
+    for some in (questions[:_FIRST], questions) if len(questions) > _FIRST else (questions,):
+        replies, n_unanswered, spent = _ask(some, work)
+        given = [text for both in replies.values() for text in both if text is not None]
+        if given and all(read(text) is None for text in given):
+            raise DataError(
+                f"none of {len(given):,} replies of the judge {work.settings.model!r} could be read, such as "
+                f"{given[0][:80]!r} ({spent} USD are spent): take another judge, or raise judge.max_tokens"
+            )
+    return replies, n_unanswered, spent
+
+
+def _ask(questions: Sequence[Question], work: Work) -> tuple[Replies, int, Decimal]:
     dealt: dict[str, list[Question]] = {}
     for one in questions:
         dealt.setdefault(one.journal, []).append(one)

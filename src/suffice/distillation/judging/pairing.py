@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from suffice.datasets.judging import preference
+from suffice.datasets.judging import preference, verdict
 from suffice.distillation.flywheel.answers import label_of
 from suffice.distillation.flywheel.rows import Row
 from suffice.distillation.flywheel.work import Result, Work
@@ -50,7 +50,7 @@ def paired(
     ]
     if not questions:
         return list(rows), [], Result(notes=("no row has two different answers to compare",))
-    said, n_unanswered, spent = ask_judge(questions, work)
+    said, n_unanswered, spent = ask_judge(questions, work, verdict)
     pairs: list[Pair] = []
     by_id: dict[str, Row] = {}
     for row in asked:

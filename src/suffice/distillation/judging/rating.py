@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from suffice.distillation.judging.decoys import Decoys, decoys_for, said_yes
 from suffice.distillation.judging.error_matrix import Correction, ErrorMatrix, correct
 from suffice.distillation.judging.settings import Judging
 from suffice.errors import DataError
+
+_WIDE: Final = 0.5
+"""An interval as wide tells nothing."""
 
 
 def rated(rows: Sequence[Row], work: Work) -> tuple[list[Row], Result]:
@@ -31,7 +34,7 @@ def rated(rows: Sequence[Row], work: Work) -> tuple[list[Row], Result]:
     questions += [_question(row, "decoy", label, work) for row, label in decoys]
     if not asked:
         return list(rows), Result(notes=("every row has a verifier's score: the judge was not asked",))
-    said, n_unanswered, spent = ask_judge(questions, work)
+    said, n_unanswered, spent = ask_judge(questions, work, rating)
     verdicts = {row.id: _verdict(said, "row", row.id, settings) for row in (*gold, *asked)}
     caught = said_yes([_verdict(said, "decoy", row.id, settings)[0] for row, _ in decoys])
     known = [(verdicts[row.id][0], row.score) for row in gold]
@@ -42,6 +45,12 @@ def rated(rows: Sequence[Row], work: Work) -> tuple[list[Row], Result]:
     correction = correct(matrix, levels, seed=work.project.seed) if matrix.is_enough and levels else None
     by_id = {row.id: _judged(row, *verdicts[row.id], correction, settings) for row in asked}
     notes += _told(matrix, correction, n_unanswered)
+    replies = [text for both in said.values() for text in both if text is not None]
+    unread = sum(rating(text) is None for text in replies)
+    if unread:
+        notes.append(
+            f"{unread:,} of {len(replies):,} replies of the judge could not be read: they say nothing"
+        )
     counts = _judge_counts(matrix, caught, correction, spent, len(asked))
     result = Result(counts=counts, notes=tuple(notes), is_partial=n_unanswered > 0)
     return [by_id.get(row.id, row) for row in rows], result
@@ -104,11 +113,15 @@ def _told(matrix: ErrorMatrix, correction: Correction | None, n_unanswered: int)
     notes = []
     if correction is not None:
         low, high = correction.interval
+        raw, share = f"{correction.raw_share:.1%}", f"{correction.share_good:.1%}"
+        said = f"it accepts {raw} of the rest; corrected, {share}" if raw != share else f"{raw} of the rest"
         notes.append(
             f"measured on {matrix.n} gold rows, the judge accepts {matrix.sensitivity[0]:.0%} of good and "
-            f"{1 - matrix.specificity[0]:.0%} of wrong answers; corrected, {correction.share_good:.1%} "
-            f"({low:.1%} to {high:.1%}) of the rest are good, not {correction.raw_share:.1%}"
+            f"{1 - matrix.specificity[0]:.0%} of wrong answers; {said} ({low:.1%} to {high:.1%}) are good"
         )
+        if high - low > _WIDE:
+            few, kind = min((sum(matrix.bad), "wrong"), (sum(matrix.good), "good"))
+            notes.append(f"that is nearly nothing: {few} gold rows have {kind} answers, and more are needed")
     else:
         notes.append(
             f"{matrix.n} gold rows are too few to measure the judge (20, with 3 good and 3 wrong answers, "

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from suffice.distillation.flywheel.answers import fault
 from suffice.distillation.flywheel.project import Project
-from suffice.distillation.flywheel.rows import ROWS, Row, write_lines, write_rows
+from suffice.distillation.flywheel.rows import FAULT, ROWS, Row, write_lines, write_rows
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.distillation.judging.choosing import Choice, choose
 from suffice.distillation.judging.pairing import PAIRS, Pair, paired, verified_pairs
@@ -31,14 +32,17 @@ def judge(work: Work) -> Result:
     chosen: dict[str, Choice] = {}
     rows: list[Row] = []
     pairs: list[Pair] = []
+    failed: list[Row] = []
     for row in work.rows("collect"):
         choice = choose(row, work.project.task)
-        if choice is not None:
+        if choice is None:
+            failed.append(_failed(row))
+        else:
             chosen[row.id] = choice
             rows.append(_verified(row, choice, verifier))
     if not rows:
         raise DataError("no row has an answer that can be learnt from")
-    counts: dict[str, Any] = {"rows": len(rows), "without_label": len(work.rows("collect")) - len(rows)}
+    counts: dict[str, Any] = {"rows": len(rows), "without_label": len(failed)}
     notes: list[str] = []
     is_partial = False
     if settings.model is not None:
@@ -52,12 +56,19 @@ def judge(work: Work) -> Result:
     pairs += verified_pairs(rows, chosen, verifier)
     rows = [_otherwise(row, chosen[row.id]) for row in rows]
     counts |= _summary(rows)
-    write_rows(rows, work.out / ROWS)
+    write_rows([*rows, *failed], work.out / ROWS)
     write_lines(pairs, work.out / PAIRS)
     unknown = counts["unjudged"]
     if unknown:
-        notes.append(f"{unknown:,} rows have no score: no reference, no judge and a single answer")
+        notes.append(f"{unknown:,} rows have no score: {_why_unknown(settings)}")
     return Result(counts=counts | {"pairs": len(pairs)}, notes=tuple(notes), is_partial=is_partial)
+
+
+def _failed(row: Row) -> Row:
+    """Nothing can be learnt from it; as a held row it is one that the teacher got wrong."""
+    why = fault(row.samples[0]) if row.samples else "empty"
+    meta = dict(row.meta) | {FAULT: why or "no label of the task"}
+    return msgspec.structs.replace(row, label=None, score=0.0, judged_by="fault", meta=meta)
 
 
 def _verified(row: Row, choice: Choice, verifier: Verifier) -> Row:
@@ -98,19 +109,31 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def _why_unknown(settings: Judging) -> str:
+    if settings.model is None:
+        return "no reference, no judge and a single answer"
+    return "no reference, a single answer, and no word of the judge"
+
+
 def _check(project: Project, settings: Judging, now: float) -> Mapping[str, str]:
     """Before anything is asked: a judge must be in the panel."""
     if settings.model is not None:
         from suffice.distillation.flywheel import panel
 
         if settings.model not in panel.entries(project):
-            raise ConfigError(f"judge.model: {settings.model!r} is not in the panel of {project.config_path}")
+            known = ", ".join(panel.entries(project))
+            raise ConfigError(
+                f"judge.model: {settings.model!r} is not in the panel of {project.config_path}; "
+                f"it has {known}",
+                key="judge.model",
+            )
     return {}
 
 
 STAGE = Stage(
     name="judge",
     run=judge,
+    version=2,
     settings=Judging,
     needs=("collect",),
     reads=("task", "teacher", "limits", "seed"),

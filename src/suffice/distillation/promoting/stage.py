@@ -245,6 +245,7 @@ def _no(verdict: Verdict) -> str:
 STAGE = Stage(
     name="promote",
     run=promote,
+    version=2,
     settings=Promoting,
     needs=("curate", "train", "evaluate"),
     reads=("task", "name", "teacher", "margin", "seed"),

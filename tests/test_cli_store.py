@@ -152,6 +152,8 @@ def test_since() -> None:
     assert since("1970-01-02", 0.0) == 86400.0
     with pytest.raises(ConfigError, match="7d"):
         since("yesterday", 0.0)
+    with pytest.raises(ConfigError, match="--before"):
+        since("yesterday", 0.0, option="--before")
 
 
 def test_a_corrupt_store_is_one_sentence(tmp_path: Path) -> None:

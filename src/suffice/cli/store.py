@@ -62,7 +62,7 @@ def configured() -> Config:
     return load(DEFAULT_FILE, _NoKeys(os.environ)) if Path(DEFAULT_FILE).exists() else Config()
 
 
-def since(text: str | None, now: float) -> float | None:
+def since(text: str | None, now: float, *, option: str = "--since") -> float | None:
     """Unix seconds of "7d" before now, or of a date (UTC where it says no zone).
 
     Examples
@@ -79,6 +79,6 @@ def since(text: str | None, now: float) -> float | None:
         day = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
-            f"--since {text!r} is no time; expected 30m, 12h, 7d, 4w or a date such as 2026-11-01"
+            f"{option} {text!r} is no time; expected 30m, 12h, 7d, 4w or a date such as 2026-11-01"
         ) from None
     return (day if day.tzinfo else day.replace(tzinfo=UTC)).timestamp()

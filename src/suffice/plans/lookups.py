@@ -72,7 +72,7 @@ class Lookups:
             return "there is nothing to look for"
         if wanted.casefold() in self._asked:
             return "the same was looked for before"
-        return f"{self.n} look-ups are made, which is all" if self.is_over else None
+        return f"no look-up is left ({self.n} made)" if self.is_over else None
 
     def _admitted(self, found: Sequence[Passage]) -> list[Passage]:
         """Those not shown before, as far as there is room."""

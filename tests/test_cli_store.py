@@ -146,6 +146,24 @@ def test_the_configured_store_is_read_without_its_keys(filled: list[str]) -> Non
     assert len(rows("records")) == 3
 
 
+def test_one_is_no_plural() -> None:
+    from suffice.cli.records import _retrieval
+    from suffice.types import Retrieval
+
+    for n, said in ((1, "single, 1 look-up, 1 passage"), (2, "single, 2 look-ups, 2 passages")):
+        told = record(retrieval=Retrieval(strategy="single", n_lookups=n, n_passages=n))
+        assert _retrieval(told) == said
+
+
+def test_all_others_are_told_apart_from_all() -> None:
+    from suffice.cli.cache import _table
+    from suffice.store.cache_log import Size
+
+    rest = Size("", "acme", "small", 1, 0, 10, 0.0)
+    for sizes, said in (([rest], ["(all)"]), ([rest._replace(stage="x"), rest], ["x", "(all others)"])):
+        assert list(_table(sizes).columns[0].cells) == said
+
+
 def test_since() -> None:
     assert since(None, 5.0) is None
     assert since("30m", 3600.0) == 1800.0

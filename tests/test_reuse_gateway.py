@@ -214,11 +214,39 @@ def test_what_is_kept_outlives_kill_9_and_a_damaged_file(provider: Provider, tmp
     assert list(tmp_path.glob("cache.db.damaged-*"))
 
 
-def test_commands_without_a_store_say_what_to_do(
+def test_forgetting_reaches_the_memory_of_running_gateways(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = [Running(tmp_path, provider, "cache: true\n") for _ in range(2)]
+    commands = Commands(tmp_path, monkeypatch, capsys)
+    monkeypatch.setenv("KEY", "x")
+    texts = {"What does it cost?": "prices", "What is it called?": ""}
+    try:
+        for one in running:
+            for text, tags in texts.items():
+                assert one.ask(PATH, chat(text), x_suffice_cache_tags=tags)[1]["x-suffice-cache"] == "miss"
+        assert "memory of gateways" in commands("cache", "status").out
+        assert "nothing is on disk; running" in commands("cache", "forget", "--tag", "prices").out
+        for one in running:
+            assert [said(one, text)[0] for text in texts] == ["miss", "hit"]
+        assert commands("cache", "clear", "--json").json == {"store": None, "forgotten": 0}
+        for one in running:
+            assert [said(one, text)[0] for text in texts] == ["miss", "miss"]
+        _, headers, _ = running[0].ask(PATH, chat("What is it called?"))
+        running[1].ask("/v1/feedback", {"id": headers["x-suffice-id"], "value": 0})
+        assert said(running[0], "What is it called?")[0] == "miss", "another worker heard the complaint"
+    finally:
+        for one in running:
+            one.close()
+
+
+def test_commands_that_reach_no_cache_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = Commands(tmp_path, monkeypatch, capsys)
-    (tmp_path / "suffice.yaml").write_text("models: [{name: a, provider: ollama, model: a}]\ncache: true\n")
+    (tmp_path / "suffice.yaml").write_text(
+        "models: [{name: a, provider: ollama, model: a}]\ncache: true\nstore: 'sqlite:///:memory:'\n"
+    )
     for words in (("clear",), ("forget", "--tag", "x"), ("status",)):
         done = commands("cache", *words)
         assert done.code == 1 and "restart the gateway" in " ".join(done.err.split())

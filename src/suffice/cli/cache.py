@@ -42,6 +42,11 @@ def _status(store: CacheOption = None, as_json: JsonOption = False) -> None:
     """How many answers are on disk, of whom, since when."""
     with _opened(store) as (cache, url):
         sizes = cache.sizes(time.time())
+    if url is None and not as_json:
+        console.print(
+            "answers are in the memory of gateways alone; GET /metrics counts them", highlight=False
+        )
+        return
     if as_json:
         listed = [{**one._asdict(), "oldest": one.oldest} for one in sizes]
         print_json({"store": url, "entries": sum(one.n for one in sizes), "parts": listed})
@@ -53,7 +58,7 @@ def _status(store: CacheOption = None, as_json: JsonOption = False) -> None:
 
 
 def _clear(store: CacheOption = None, as_json: JsonOption = False) -> None:
-    """Forget all answers of a cache with a store, in running gateways too."""
+    """Forget all answers, in running gateways too."""
     _gone(store, as_json)
 
 
@@ -66,7 +71,7 @@ def _forget(
     store: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget what meets all that is given, of a cache with a store, in running gateways too."""
+    """Forget the answers that meet all that is given, in running gateways too."""
     if tag is not None and record is not None:
         raise ConfigError("--record names one answer; leave out --tag")
     from suffice.store.cache_log import RECORD
@@ -93,7 +98,8 @@ def _gone(store: str | None, as_json: bool, **condition: Any) -> None:
     if as_json:
         print_json({"store": url, "forgotten": n})
     else:
-        said = f"{n:,} answers on disk forgotten; running gateways forget theirs at their next request"
+        said = "nothing is on disk" if url is None else f"{n:,} answers on disk forgotten"
+        said += "; running gateways forget theirs at their next request"
         console.print(said, highlight=False, soft_wrap=True)
 
 
@@ -103,23 +109,29 @@ def cache_url(config: Config) -> str | None:
     return next((one.store for one in sections if isinstance(one, CacheConfig) and one.store), None)
 
 
-@contextmanager
-def _opened(url: str | None) -> Iterator[tuple[CacheLog, str]]:
-    """The cache's file, which must be there."""
-    from suffice.plans.reuse.configured import open_cache
+def _has_cache(config: Config) -> bool:
+    return any([config.cache, *(section.cache for section in config.pipelines.values())])
 
-    found = url or cache_url(configured())
+
+@contextmanager
+def _opened(url: str | None) -> Iterator[tuple[CacheLog, str | None]]:
+    """The cache's file, which must be there, and its URL; None for the one of caches in memory."""
+    from suffice.plans.reuse.configured import memory_url, open_cache
+
+    kept = url or cache_url(config := configured())
+    found = kept or (memory_url(config) if _has_cache(config) else None)
     if found is None:
         raise ConfigError(
-            f"no cache is kept on disk: {DEFAULT_FILE} has no `cache: {{store: ...}}`, and without one the "
-            "memory of running gateways cannot be reached from here; ask again with `x-suffice-cache: "
-            "refresh`, complain by feedback, or restart the gateway"
+            f"no cache can be reached: {DEFAULT_FILE} has no `cache:`, or one in memory and its own `store:` "
+            "in no SQLite file; then ask with `x-suffice-cache: refresh`, complain by feedback, or restart "
+            "the gateway"
         )
     if found.startswith(_SQLITE) and not Path(found.removeprefix(_SQLITE)).exists():
-        raise ConfigError(f"no cache at {found.removeprefix(_SQLITE)} yet; --store names another")
+        path = found.removeprefix(_SQLITE)
+        raise ConfigError(f"no cache at {path} yet: no gateway has used it; --store names another")
     cache = open_cache(found, mends=False)  # a gateway may be at work on it
     try:
-        yield cache, found
+        yield cache, kept
     finally:
         cache.close()
 

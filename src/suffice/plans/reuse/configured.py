@@ -19,6 +19,7 @@ from suffice.plans.reuse.stage import Reusing, Scope, Settings, Stage
 from suffice.protocols import Embedder
 from suffice.store.cache_log import CacheLog
 from suffice.store.cache_sqlite import SqliteCache
+from suffice.store.connection import MEMORY
 
 _SQLITE = "sqlite:///"
 
@@ -44,6 +45,7 @@ def configured(
     if not any(settled.values()):
         return None
     url = next((one.store for one in settled.values() if one is not None and one.store is not None), None)
+    url = url or memory_url(config)
     log = None if url is None else open_cache(url)
     stages: dict[str, Stage] = {}
     default = None
@@ -56,6 +58,15 @@ def configured(
         stages |= dict.fromkeys(own, made)
         default = made if not name else default
     return Reusing(stages, default=default, log=log)
+
+
+def memory_url(config: Config) -> str | None:
+    """Where caches in memory hear what they shall forget; None: nowhere.
+
+    The file stands beside the store of records and holds no answer.
+    """
+    path = config.store.removeprefix(_SQLITE)
+    return None if path in (config.store, MEMORY) else f"{config.store}.forgotten"
 
 
 def open_cache(url: str, *, mends: bool = True) -> CacheLog:

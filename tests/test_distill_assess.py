@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from distill_rows import LABELS, rows
 from suffice.cli import build
 from suffice.distillation import assessing
-from suffice.distillation.assessing import STUDENT, TEACHER, Grader, Said, assess
+from suffice.distillation.assessing import STUDENT, TEACHER, Grader, Said, assess, markdown
 from suffice.distillation.assessing import stage as evaluate_stage
 from suffice.distillation.assessing.figures import Assessment, duel, mcnemar
 from suffice.distillation.assessing.settings import Evaluating
@@ -115,6 +115,21 @@ def test_slices_show_the_surest_errors_first() -> None:
     last = found["confidence"][-1]
     assert [one.id for one in last.examples] == ["98", "96", "94"] and last.n == 25
     assert sum(one.n for one in found["length"]) == 100
+    text = markdown(assess({STUDENT: own}, held(100), by_gold=True), "t")
+    errors = [line for line in text.splitlines() if line.startswith("- confidence")]
+    assert "0.7425 to 0.99" in errors[0] and [line[-5:-1] for line in errors] == [
+        "0.98",
+        "0.74",
+        "0.48",
+        "0.24",
+    ]
+
+
+def test_a_minority_of_gold_is_not_called_none() -> None:
+    some = [*rows(4, part="test"), *rows(6, gold=False, part="test")]
+    note = Grader(TASK, some).note
+    assert note is not None and note.startswith("4 of 10 held rows have gold answers, fewer than half")
+    assert Grader(TASK, rows(4, part="test")).note is None
 
 
 def test_without_gold_the_teacher_is_what_is_right() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from commands import Commands
+from suffice.cli.distill import _lines
 from suffice.distillation.flywheel import RayExecutor
 from suffice.errors import MissingDependency
 from teachers import PANEL, truth
@@ -55,6 +56,11 @@ def test_the_stages_by_name(suffice: Commands, tmp_path: Path) -> None:
     assert "curate" in shown and "to do" in shown
     ran = suffice("distill", "run", "--upto", "curate", "--json")
     assert [one["is_new"] for one in ran.json] == [False, False, False]
+
+
+def test_figures_are_plain_numbers() -> None:
+    shown = dict(_lines({"usd": 3.378e-06, "range": [0.25, 0.5], "trials": [], "n": 1200, "none": None}))
+    assert shown == {"usd": "0.000003378", "range": "0.25 to 0.5", "n": "1,200"}
 
 
 def test_a_user_goes(suffice: Commands, tmp_path: Path) -> None:

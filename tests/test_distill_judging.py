@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from suffice.distillation import flywheel
+from suffice.distillation.collecting.stage import usable
 from suffice.distillation.flywheel import Done, Row, Runner, Sample, Task
 from suffice.distillation.judging import ErrorMatrix, Verifier, choose, correct, decoys_for, said_yes
 from suffice.distillation.judging.asking import Question, _query
@@ -179,6 +180,12 @@ def test_a_judge_that_always_says_yes_is_caught(tmp_path: Path) -> None:
         without_gold.run("judge")
     forced = project(tmp_path, "{model: yesman, force: true}", gold=0).run("judge")
     assert any("would say yes to anything" in note for note in forced.manifest.notes)
+
+
+def test_a_row_is_usable_by_any_of_its_answers() -> None:
+    no = "I'm sorry, but I can't help with that."
+    good, faults = usable([row(no, "up"), row(no, no, id="b")], CLASSES)
+    assert [(one.id, label) for one, label in good] == [("a", "up")] and faults == {"refused": 1}
 
 
 @pytest.mark.parametrize("mode", ["rate", "pair"])

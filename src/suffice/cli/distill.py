@@ -81,6 +81,10 @@ def _run(
             found.append(one)
             if not as_json:
                 show(one)
+    if found and found[-1].manifest.stage == "promote" and found[-1].manifest.stop is None:
+        notes.print(
+            "`suffice distill promote` puts it into the panel and tries it on live traffic", style="dim"
+        )
     if as_json:
         print_json([facts(one) for one in found])
 
@@ -192,7 +196,7 @@ def _lines(counts: Any, before: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(value, dict):
             if value:
                 yield title, ", ".join(f"{key} {_figure(one)}" for key, one in value.items())
-        elif value is not None:
+        elif value is not None and value not in ([], ()):
             yield title, _figure(value)
 
 
@@ -202,7 +206,9 @@ def _figure(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{Decimal(f'{value:.4g}'):f}"  # no exponents
     if isinstance(value, list | tuple):
         return "(" + ", ".join(map(_figure, value)) + ")"
     return str(value)
+        if len(value) == 2 and all(isinstance(one, float) for one in value):
+            return f"{_figure(value[0])} to {_figure(value[1])}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from suffice.distillation.assessing.answers import STUDENT, TEACHER
 from suffice.distillation.assessing.figures import Assessment, Contestant, Duel
+from suffice.distillation.assessing.slices import Example, Slice
 
 
 def markdown(found: Assessment, title: str) -> str:
@@ -36,16 +37,23 @@ def markdown(found: Assessment, title: str) -> str:
             for one in kinds
         ]
         parts += [f"## By {kind}", lines(("rows", "n", "student", "95 %", "teacher"), rows)]
-        examples = [
-            f"- `{_plain(one.query)}`: wanted `{_plain(one.wanted)}`, said `{_plain(one.said)}`"
-            + ("" if one.confidence is None else f" ({one.confidence:.2f})")
-            for part in kinds
-            for one in part.examples[:1]
-        ]
+        examples = [_error(part.name, one) for part, one in _surest(kinds)]
         if kind in ("label", "confidence") and examples:
             parts += ["Surest errors:", "\n".join(examples)]
     parts += [f"Note: {note}" for note in found.notes]
     return "\n\n".join(parts) + "\n"
+
+
+def _surest(kinds: Sequence[Slice]) -> list[tuple[Slice, Example]]:
+    """One of each slice, the surest first."""
+    found = [(part, part.examples[0]) for part in kinds if part.examples]
+    return sorted(found, key=lambda one: -(one[1].confidence or 0.0))
+
+
+def _error(name: str, one: Example) -> str:
+    sure = "" if one.confidence is None else f" ({one.confidence:.2f})"
+    query, wanted, said = (_plain(text) for text in (one.query, one.wanted, one.said))
+    return f"- {_plain(name)}: `{query}`, wanted `{wanted}`, said `{said}`{sure}"
 
 
 CONTESTANTS = ("", "quality", "95 %", "agreement", "USD / 1k", "p50 s", "p95 s", "ECE")

@@ -129,13 +129,13 @@ def _live(project: Project, settings: Collecting, now: float) -> Mapping[str, st
 
 
 def usable(rows: Sequence[Row], task: Task) -> tuple[list[tuple[Row, str]], Counter[str]]:
-    """Rows with a first answer that can be learnt from and its label; and why others have none."""
+    """Rows with an answer that can be learnt from and the first such label; and why others have none."""
     good, faults = [], Counter[str]()
     for row in rows:
-        why = fault(row.samples[0])
-        label = None if why else label_of(row.samples[0].text, task)
+        good_ones = [one.text for one in row.samples if fault(one) is None]
+        label = next((found for text in good_ones if (found := label_of(text, task)) is not None), None)
         if label is None:
-            faults[why or "no label of the task"] += 1
+            faults[fault(row.samples[0]) or "no label of the task"] += 1
         else:
             good.append((row, label))
     return good, faults
@@ -153,7 +153,8 @@ def _told(rows: Sequence[Row], asked: Asked | None, redactor: Redactor, work: Wo
         "faults": dict(faults),
         "redacted": dict(redactor.counts),
     }
-    notes = [f"{sum(faults.values()):,} answers cannot be learnt from: {_listed(faults)}"] if faults else []
+    n_without = sum(faults.values())
+    notes = [f"{n_without:,} rows have no answer to learn from: {_listed(faults)}"] if faults else []
     if asked is not None:
         counts |= {
             "spent_usd": str(asked.spent_usd),

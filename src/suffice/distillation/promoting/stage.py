@@ -235,7 +235,7 @@ def _notes(found: Promotion) -> tuple[str, ...]:
         share = found.served.cost_share
         cost = "" if share is None else f" at {share:.0%} of the teacher's cost"
         said += f"; it keeps what it is sure of from {found.threshold:g} on, {found.served.kept:.0%}{cost}"
-    return (said, "`suffice distill promote` puts it into the panel and tries it on live traffic")
+    return (said,)
 
 
 def _no(verdict: Verdict) -> str:

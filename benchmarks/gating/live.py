@@ -1,6 +1,6 @@
 """Gates on a live local model: never, one look-up, several, and gates that choose; accuracy, calls, time.
 
-    python benchmarks/gating/live.py --journal live.jsonl [--model small] [--train 8] [--test 12]
+    python benchmarks/gating/live.py --journal live.jsonl [--model small] [--train 8] [--test 12] [--two]
 
 The corpus is invented, so that no model knows it (`invented.py`); general questions share its words. Gates
 are fitted to the training questions, for a look-up that is worth 2 right answers in a hundred. `two` is
@@ -187,7 +187,9 @@ def line(name: str, rows: list[Row]) -> None:
     )
 
 
-async def measure(model: str, n_train: int, n_test: int, journal: Journal, folder: Path) -> None:
+async def measure(
+    model: str, n_train: int, n_test: int, journal: Journal, folder: Path, *, has_two: bool
+) -> None:
     documents, train, test = questions(n_train, n_test)
     corpus = Corpus(folder / "corpus.db")
     corpus.add(documents)
@@ -199,7 +201,7 @@ async def measure(model: str, n_train: int, n_test: int, journal: Journal, folde
     for one in (*train, *test):
         for way in ARMS:
             await ask(engine, way, one, journal)
-    for one in test:
+    for one in test if has_two else ():
         await ask(engine, "two", one, journal)
     await engine.close()
     fit(train, journal, folder)
@@ -211,7 +213,7 @@ async def measure(model: str, n_train: int, n_test: int, journal: Journal, folde
             await ask(engine, way, one, journal)
     await engine.close()
     print(f"{len(documents)} documents; {len(train)} questions to fit on, {len(test)} to judge")
-    show((*ARMS, "two", "probe", "draft"), test, journal)
+    show((*ARMS, *(("two",) if has_two else ()), "probe", "draft"), test, journal)
     total = sum(row.cpu_s for row in journal.rows.values())
     print(f"{total / 60:.1f} CPU-minutes of the model")
 
@@ -222,9 +224,12 @@ def main() -> None:
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--train", type=int, default=8)
     parser.add_argument("--test", type=int, default=12)
+    parser.add_argument("--two", action="store_true", help="also `multi` held to at least two look-ups")
     wish = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(wish.model, wish.train, wish.test, Journal(wish.journal), Path(folder)))
+        asyncio.run(
+            measure(wish.model, wish.train, wish.test, Journal(wish.journal), Path(folder), has_two=wish.two)
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from suffice.datasets.journal import Answered, Journal
 from suffice.distillation import flywheel
 from suffice.distillation.collecting import Redactor, expire, forget, learning_curve, read_queries
 from suffice.distillation.flywheel import Done, Row, Runner, Sample
@@ -316,15 +317,56 @@ def test_a_user_is_forgotten(project: Make, tmp_path: Path) -> None:
     run = project("{source: records}", TASK + "curate: {test: 0, validation: 0}\n", now=now)
     for name in ("collect", "judge"):
         run.run(name)
-    (tmp_path / "journals" / "judge-0.jsonl").write_text("")
+    with Journal(tmp_path / "journals" / "judge-0.jsonl") as journal:
+        journal.answered("a", Answered(content="[[9]]"), Decimal("0.5"))
     gone = forget(run.project, "user0")
     assert [name.partition("-")[0] for name in gone.folders] == ["collect", "judge"]
     assert gone.journals == ("judge-0.jsonl",)
+    with Journal(tmp_path / "journals" / "judge-0.jsonl") as journal:
+        assert not journal.answers and journal.spent_usd == Decimal("0.5")
     assert "user0" not in (tmp_path / "forgotten.txt").read_text()
     rows = rows_of(run.run("collect"))
     assert rows and all(row.subject != "user0" for row in rows)
     assert forget(run.project, "user0").folders == ()
     assert expire(run.project, now) == ()
+
+
+def test_a_forgotten_user_costs_the_others_nothing(project: Make, tmp_path: Path) -> None:
+    lines = [{"query_id": f"q{i}", "query": f"gold rises {i}", "user": f"u{i % 4}"} for i in range(20)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = project("{file: q.jsonl}")
+    before = run.run("collect").manifest.counts["spent_usd"]
+    assert forget(run.project, "u1").journals == ("collect-0.jsonl",)
+    with Journal(tmp_path / "journals" / "collect-0.jsonl") as journal:
+        assert len(journal.answers) == 15
+    after = run.run("collect").manifest.counts
+    assert after["rows"] == 15 and Decimal(after["spent_usd"]) == Decimal(before)
+    assert not forget(run.project, "u1").journals
+
+
+def test_a_killed_run_does_not_burn_the_budget(project: Make, tmp_path: Path) -> None:
+    queries(tmp_path)
+    text = TASK + "limits: {usd: 0.01, min_rows: 1}\n"
+    project("{file: q.jsonl, limit: 20}", text).run("collect")
+    with Journal(tmp_path / "journals" / "collect-0.jsonl") as journal:
+        for number in range(8):
+            journal.asked(f"killed{number}", Decimal("0.00104"))
+    done = project("{file: q.jsonl}", text).run("collect")
+    counts = done.manifest.counts
+    assert counts["rows"] == 40 and not done.manifest.is_partial
+    assert Decimal(counts["spent_usd"]) == 40 * Decimal("0.000022")
+    assert 0 < Decimal(counts["set_aside_usd"]) < Decimal("0.0003")
+    assert any("8 calls were under way when a run was killed" in note for note in done.manifest.notes)
+
+
+def test_a_price_is_the_remedy_where_there_is_none(project: Make, tmp_path: Path) -> None:
+    queries(tmp_path)
+    run = project("{file: q.jsonl}")
+    panel = tmp_path / "suffice.yaml"
+    panel.write_text(panel.read_text().replace("input_usd_per_mtok: 1.0, output_usd_per_mtok: 1.0", "", 1))
+    with pytest.raises(ConfigError, match="no price is known") as found:
+        run.run("collect")
+    assert "no-budget" not in str(found.value) and "0 is a price too" in str(found.value)
 
 
 def test_the_learning_curve_rises_where_there_is_something_to_learn() -> None:

@@ -22,13 +22,14 @@ from suffice.datasets import asking, scoring
 from suffice.datasets.asking import Asker, Unanswered
 from suffice.datasets.budget import Budget
 from suffice.datasets.items import Item
-from suffice.datasets.journal import Answered, Journal
+from suffice.datasets.journal import Answered, Journal, forget
 from suffice.datasets.judging import pair_query, preference, rating, verdict
 from suffice.datasets.labelling import Labelled, Wish, label
 from suffice.errors import (
     ConfigError,
     DataError,
     ProviderAuthError,
+    ProviderError,
     ProviderRateLimited,
     ProviderRejected,
     ProviderTimeout,
@@ -203,16 +204,80 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_call_without_an_end_counts_with_its_ceiling(tmp_path: Path) -> None:
+def test_a_call_without_an_end_counts_as_the_answered_ones_cost(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.asked("a", Decimal("0.3"))
         journal.asked("b", Decimal("0.2"))
         journal.answered("b", Answered(content="x"), Decimal("0.01"))
     with Journal(tmp_path / "j") as journal:
-        assert journal.spent_usd == Decimal("0.31")
+        assert journal.spent_usd == Decimal("0.025")  # a twentieth of its ceiling, as of b's
+        assert (journal.unknown_usd, journal.n_unknown) == (Decimal("0.015"), 1)
         journal.asked("a", Decimal("0.3"))
+        assert journal.spent_usd == Decimal("0.325")  # under way: its ceiling
         journal.failed("a", "no", Decimal(0))
-        assert journal.spent_usd == Decimal("0.31")  # the first try of it may still be billed
+        assert journal.spent_usd == Decimal("0.025")  # the first try of it may still be billed
+    with Journal(tmp_path / "k") as journal:
+        journal.asked("a", Decimal("0.3"))
+    with Journal(tmp_path / "k") as journal:
+        assert journal.spent_usd == Decimal("0.3")  # nothing is known
+
+
+def test_a_person_is_forgotten_and_the_money_is_not(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for number, about in enumerate([("anna",), ("bob",), (), None, ("anna", "bob")]):
+            journal.asked(str(number), Decimal("0.3"))
+            journal.answered(str(number), Answered(content=f"said {number}"), Decimal("0.01"), about)
+        journal.asked("5", Decimal("0.3"))
+        journal.failed("5", "no", Decimal("0.3"), ("anna",))
+    assert forget(tmp_path / "j", "anna") and not forget(tmp_path / "j", "anna")
+    with Journal(tmp_path / "j") as journal:
+        assert journal.answers.keys() == {"1", "2"}  # of 3 nobody has said
+        assert journal.spent_usd == Decimal("0.35")
+    assert "anna" not in (tmp_path / "j").read_text()
+
+
+def test_a_stopped_run_waits_for_calls_under_way(tmp_path: Path) -> None:
+    model = Adder("m", delay_s=0.1)
+
+    async def stopped() -> None:
+        with Journal(tmp_path / "j") as journal:
+            budget = Budget(Decimal(1))
+            asker = Asker(journal, budget)
+            try:
+                await asyncio.wait_for(label(items(9), {"m": model}, asker, Wish(concurrency=3)), 0.05)
+            finally:
+                assert len(journal.answers) == 3 and budget.spent_usd == journal.spent_usd
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(stopped())
+    assert len(model.asked) == 3
+    with Journal(tmp_path / "j") as journal:
+        assert journal.n_unknown == 0
+
+
+def test_a_stopped_run_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_GRACE_S", 0.02)
+    model = Adder("m", delay_s=60)
+
+    async def stopped() -> None:
+        with Journal(tmp_path / "j") as journal:
+            asker = Asker(journal, Budget(Decimal(1)))
+            await asyncio.wait_for(label(items(9), {"m": model}, asker, Wish(concurrency=3)), 0.02)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(stopped())
+    with Journal(tmp_path / "j") as journal:
+        assert journal.n_unknown == 3
+
+
+def test_the_same_refusal_again_and_again_ends_it(tmp_path: Path) -> None:
+    model = FakeModel("m", *[ProviderRejected("no such model")] * 20)
+    found, _ = run(tmp_path / "j", [model], items(20), wish=Wish(concurrency=1))
+    assert model.n_calls == 5 and sum(one.reply.was_asked for one in found.readings) == 5  # type: ignore[union-attr]
+    mixed: list[str | ProviderError] = [ProviderRejected("no such model"), "1"]
+    some = FakeModel("m", *mixed * 10)
+    run(tmp_path / "k", [some], items(20), wish=Wish(concurrency=1))
+    assert some.n_calls == 20  # a refusal now and then is one of a query
 
 
 def test_a_cancelled_run_keeps_what_was_answered(tmp_path: Path) -> None:

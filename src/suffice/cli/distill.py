@@ -123,9 +123,11 @@ def _forget(
 
     found = flywheel.load(project)
     gone = collecting.forget(found, user)
-    for name in (*gone.folders, *gone.journals):
+    for name in gone.folders:
         console.print(f"removed {name}", highlight=False)
-    if not gone.folders:
+    for name in gone.journals:
+        console.print(f"removed lines of {name}", highlight=False)
+    if not gone.folders and not gone.journals:
         console.print(
             "the project holds nothing of that user, and will not collect anything", highlight=False
         )
@@ -208,7 +210,7 @@ def _figure(value: Any) -> str:
     if isinstance(value, float):
         return f"{Decimal(f'{value:.4g}'):f}"  # no exponents
     if isinstance(value, list | tuple):
-        return "(" + ", ".join(map(_figure, value)) + ")"
-    return str(value)
         if len(value) == 2 and all(isinstance(one, float) for one in value):
             return f"{_figure(value[0])} to {_figure(value[1])}"
+        return "(" + ", ".join(map(_figure, value)) + ")"
+    return str(value)

@@ -32,6 +32,10 @@ _UNBILLED: Final = (
 )  # fmt: skip
 """Failures before any work was done. Others, such as a timeout, may be billed."""
 _LONGEST_WAIT_S: Final = 60.0
+_GRACE_S: Final = 10.0
+"""So long may a call under way take to end when all is stopped: it is billed anyway."""
+_MOST_ALIKE: Final = 5
+"""After so many refusals in the same words and no answer a model is not asked any more."""
 NOT_ASKED_FOR: Final = "not asked for"
 """What providers say of logprobs that the request did not want."""
 OVER_BUDGET: Final = "not asked: the budget does not allow it"
@@ -66,9 +70,16 @@ class Asker:
         self.journal, self.budget = journal, budget
         self._timeout_s, self._retries, self._backoff_s = timeout_s, retries, backoff_s
         self._refused: dict[str, str] = {}
+        self._alike: dict[str, tuple[str, int]] = {}
 
-    def check(self, model: Model, fields: Mapping[str, Any]) -> None:
+    def check(
+        self, model: Model, fields: Mapping[str, Any], remedy: str = "lift the limit with --no-budget"
+    ) -> None:
         """Whether calls to a model can be bounded at all.
+
+        Parameters
+        ----------
+        remedy : what else may be done than to name a price
 
         Raises
         ------
@@ -78,12 +89,22 @@ class Asker:
         try:
             self._ceiling(model, 0, Options(fields=fields))
         except CatalogueError as error:
-            raise ConfigError(f"{error}; or lift the limit with --no-budget") from error
+            raise ConfigError(f"{error}; or {remedy}") from error
 
     async def ask(
-        self, model: Model, query: Query, fields: Mapping[str, Any], sample: int = 0
+        self,
+        model: Model,
+        query: Query,
+        fields: Mapping[str, Any],
+        sample: int = 0,
+        about: tuple[str, ...] | None = None,
     ) -> Answered | Unanswered:
-        """The journal's answer, or a new one."""
+        """The journal's answer, or a new one.
+
+        Parameters
+        ----------
+        about : digests of the people whose data the query holds, for `journal.forget`
+        """
         messages, name = list(query.chat()), model.candidate.name
         call = call_id(name, model.candidate.model, messages, fields, sample)
         if call in self.journal.answers:
@@ -95,7 +116,7 @@ class Asker:
                 return Unanswered(self._refused[name], was_asked=False)
             if not await self.budget.reserve(ceiling):
                 return Unanswered(OVER_BUDGET, was_asked=False)
-            found = await self._once(model, query, options, call, ceiling)
+            found = await self._once(model, query, options, call, ceiling, about)
             if isinstance(found, Answered):
                 return found
             wait_s = self._wait_s(found, retry)
@@ -105,24 +126,53 @@ class Asker:
         return Unanswered(self.journal.errors[call])
 
     async def _once(
-        self, model: Model, query: Query, options: Options, call: str, ceiling: Decimal
+        self,
+        model: Model,
+        query: Query,
+        options: Options,
+        call: str,
+        ceiling: Decimal,
+        about: tuple[str, ...] | None,
     ) -> Answered | ProviderError:
         charged = ceiling  # what it counts as if it is cut off here
         self.journal.asked(call, ceiling)
+        is_stopped = False
         try:
-            answer = await model.answer(query, options)
+            task = asyncio.ensure_future(model.answer(query, options))
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                is_stopped = True
+                await _ended(task)
+            answer = await task
             charged = ceiling if answer.cost_usd is None else answer.cost_usd
             kept = _kept(answer)
-            self.journal.answered(call, kept, charged)
+            self.journal.answered(call, kept, charged, about)
+            self._alike.pop(model.candidate.name, None)
+            if is_stopped:
+                raise asyncio.CancelledError
             return kept
         except ProviderError as error:
             charged = Decimal(0) if isinstance(error, _UNBILLED) else ceiling
-            self.journal.failed(call, f"{type(error).__name__}: {error}", charged)
-            if isinstance(error, ProviderAuthError):  # no other query will fare better
-                self._refused[model.candidate.name] = f"{type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {error}"
+            self.journal.failed(call, said, charged, about)
+            self._note(model.candidate.name, error, said)
+            if is_stopped:
+                raise asyncio.CancelledError from None
             return error
         finally:
             self.budget.settle(ceiling, charged)
+
+    def _note(self, name: str, error: ProviderError, said: str) -> None:
+        """Whether a failure means that no other query will fare better."""
+        if isinstance(error, ProviderAuthError):
+            self._refused[name] = said
+        elif isinstance(error, ProviderRejected):
+            before, n = self._alike.get(name, ("", 0))
+            n = n + 1 if before == said else 1
+            self._alike[name] = said, n
+            if n >= _MOST_ALIKE:
+                self._refused[name] = said
 
     def _ceiling(self, model: Model, prompt_bytes: int, options: Options) -> Decimal:
         """The most that a call can cost; 0 where there is no budget to keep."""
@@ -143,6 +193,14 @@ class Asker:
             return error.retry_after_s if error.retry_after_s <= _LONGEST_WAIT_S else None
         wait_s: float = self._backoff_s * 2.0**retry * random.uniform(0.5, 1.0)
         return min(wait_s, _LONGEST_WAIT_S)
+
+
+async def _ended(task: asyncio.Future[Answer]) -> None:
+    """Wait a little for a call whose caller is stopped; then it is stopped too."""
+    try:
+        await asyncio.wait([task], timeout=_GRACE_S)
+    finally:
+        task.cancel()  # of no effect where it has ended
 
 
 def _kept(answer: Answer) -> Answered:

@@ -16,6 +16,7 @@ from suffice.datasets.budget import Budget
 from suffice.datasets.items import sample_by
 from suffice.datasets.journal import Answered, Journal
 from suffice.datasets.labelling import Crowd, Reply, Wish
+from suffice.distillation.collecting.forgetting import subject_digest
 from suffice.distillation.collecting.settings import Collecting
 from suffice.distillation.flywheel import panel
 from suffice.distillation.flywheel.answers import split_reasoning
@@ -48,7 +49,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     n_failed: int
     n_not_asked: int
     spent_usd: Decimal
-    """Of all runs so far."""
+    """Of all runs so far, without `unknown_usd`."""
+    unknown_usd: Decimal = Decimal(0)
+    """What calls count as that were under way when a run was killed."""
+    n_unknown: int = 0
     reasons: Mapping[str, int] = {}
     """Why calls have no answer, and how many."""
 
@@ -159,15 +163,19 @@ async def _ask(shard: Shard, on_step: Step) -> Asked:
         with Journal(shard.journal) as journal:
             budget = Budget(shard.limit_usd, journal.spent_usd)
             asker = Asker(journal, budget, timeout_s=settings.timeout_s, retries=settings.retries)
-            asker.check(models[teacher], wish.fields_of(0))
+            asker.check(models[teacher], wish.fields_of(0), remedy="take another model (0 is a price too)")
             crowd = Crowd(asker, wish.concurrency, len(calls), on_step)
 
             async def one(row: Row, sample: int) -> Reply:
                 query = shard.project.task.asked(row.asked())
-                return await asker.ask(models[teacher], query, wish.fields_of(sample), sample)
+                about = () if row.subject is None else (subject_digest(row.subject),)
+                return await asker.ask(models[teacher], query, wish.fields_of(sample), sample, about)
 
             replies = await crowd.all(one(*call) for call in calls)
-            return _gathered(calls, replies, teacher, settings, journal.spent_usd)
+            found = _gathered(calls, replies, teacher, settings, journal.spent_usd - journal.unknown_usd)
+            return msgspec.structs.replace(
+                found, unknown_usd=journal.unknown_usd, n_unknown=journal.n_unknown
+            )
 
 
 def _fields(settings: Collecting) -> dict[str, Any]:
@@ -232,6 +240,8 @@ def _joined(rows: Sequence[Row], parts: Sequence[Asked]) -> Asked:
         n_failed=sum(part.n_failed for part in parts),
         n_not_asked=sum(part.n_not_asked for part in parts),
         spent_usd=sum((part.spent_usd for part in parts), Decimal(0)),
+        unknown_usd=sum((part.unknown_usd for part in parts), Decimal(0)),
+        n_unknown=sum(part.n_unknown for part in parts),
         reasons=reasons,
     )
 

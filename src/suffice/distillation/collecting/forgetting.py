@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from suffice.datasets.journal import forget as forget_lines
 from suffice.distillation.flywheel.project import Project
 from suffice.distillation.flywheel.rows import ROWS, Row, iterate_rows
 from suffice.distillation.flywheel.runner import MANIFEST
@@ -27,7 +28,8 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
     folders: tuple[str, ...]
     """Results of stages that held the user's rows, and all that was made from those, models too."""
     journals: tuple[str, ...]
-    """Of calls about such rows: what they paid for is paid again."""
+    """Of which lines about the user went. What was paid for them stays counted; the calls of others stay,
+    but for those of which nobody has said whom they are about, as a judge's: these are paid again."""
 
 
 def subject_digest(subject: str) -> str:
@@ -57,19 +59,36 @@ def forget(project: Project, subject: str) -> Forgetting:
     known = forgotten(project) | {subject_digest(subject)}
     folders = _affected(project.path("stages"), subject)
     holds = any(not folder.name.startswith(".") for folder in folders)
-    journals = sorted(project.path("journals").glob("*.jsonl")) if holds else []
+    journals = []
     folders += [path for path in project.path("journals").glob("train-*") if holds and path.is_dir()]
     try:
         project.path(FORGOTTEN).write_text("".join(f"{one}\n" for one in sorted(known)), "utf-8")
         for path in folders:
             shutil.rmtree(path)
-        for path in journals:
-            path.unlink()
+        for path in sorted(project.path("journals").glob("*.jsonl")):
+            if _cleared(path, subject_digest(subject), holds):
+                journals.append(path)
     except OSError as error:
         raise DataError(f"cannot be removed: {error.strerror}", file=str(error.filename)) from error
     return Forgetting(
         folders=tuple(path.name for path in folders), journals=tuple(path.name for path in journals)
     )
+
+
+def _cleared(path: Path, person: str, holds: bool) -> bool:
+    """Take a user's lines out of a journal; whether there were any.
+
+    Parameters
+    ----------
+    holds : results hold the user: then what says of no line whom it is about goes too
+    """
+    lines = path.read_bytes().splitlines()
+    if not holds and not any(person.encode() in line for line in lines):
+        return False
+    if lines and b'"event":' not in lines[0]:  # a student's own answers, which cost nothing
+        path.unlink()
+        return True
+    return forget_lines(path, person)
 
 
 def expire(project: Project, now: float, keys: Collection[str] | None = None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from suffice.datasets.asking import OVER_BUDGET
 from suffice.distillation.collecting.asked import Asked, ask, read_queries
 from suffice.distillation.collecting.forgetting import expire, forgotten, subject_digest
 from suffice.distillation.collecting.learning_curve import LearningCurve, learning_curve
@@ -161,6 +162,8 @@ def _told(rows: Sequence[Row], asked: Asked | None, redactor: Redactor, work: Wo
             "failed": asked.n_failed,
             "not_asked": asked.n_not_asked,
         }
+        if asked.n_unknown:
+            counts["set_aside_usd"] = str(asked.unknown_usd)
         notes += _unanswered(asked)
     notes += _few(good, work, counts)
     is_partial = asked is not None and bool(asked.n_failed or asked.n_not_asked)
@@ -169,7 +172,8 @@ def _told(rows: Sequence[Row], asked: Asked | None, redactor: Redactor, work: Wo
 
 def _why_none(asked: Asked | None, settings: Collecting) -> str:
     if asked is not None:
-        return f"the teacher answered nothing: {_listed(Counter(asked.reasons)) or 'there is no query'}"
+        said = [] if asked.reasons else ["there is no query"]
+        return "; ".join(["the teacher answered nothing", *said, *_unanswered(asked)])
     if settings.source == "records":
         return (
             "no record may be used: their keys need --keep-content and consent (`suffice keys consent`), and "
@@ -179,11 +183,19 @@ def _why_none(asked: Asked | None, settings: Collecting) -> str:
 
 
 def _unanswered(asked: Asked) -> list[str]:
-    if not asked.n_failed and not asked.n_not_asked:
-        return []
-    said = f"{asked.n_failed:,} calls failed and {asked.n_not_asked:,} were not made"
-    why = _listed(Counter(asked.reasons).most_common(3))
-    return [f"{said} ({why}); the same command tries them again, with limits.usd raised where it was reached"]
+    notes = []
+    parts = [(asked.n_failed, "failed"), (asked.n_not_asked, "were not made")]
+    if said := " and ".join(f"{n:,} calls {what}" for n, what in parts if n):
+        why = _listed(Counter(asked.reasons).most_common(3))
+        over = " once limits.usd is raised" if OVER_BUDGET in asked.reasons else ""
+        notes.append(f"{said} ({why}); the same command tries them again{over}")
+    if asked.n_unknown:
+        notes.append(
+            f"{asked.n_unknown:,} calls were under way when a run was killed, and their cost is not known: "
+            f"{asked.unknown_usd:.6f} USD are set aside for them beside what was spent, at the mean price of "
+            "those answered; raise limits.usd by that if the provider did not bill them"
+        )
+    return notes
 
 
 def _few(good: Sequence[tuple[Row, str]], work: Work, counts: dict[str, Any]) -> list[str]:

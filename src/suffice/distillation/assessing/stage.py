@@ -121,6 +121,7 @@ def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row],
 STAGE = Stage(
     name="evaluate",
     run=evaluate,
+    version=2,
     settings=Evaluating,
     needs=("curate", "baseline", "train"),
     reads=("task", "name", "teacher", "seed", "config", "limits"),

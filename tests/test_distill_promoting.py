@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from suffice.distillation.promoting import (
     shelf,
 )
 from suffice.distillation.promoting.rivals import Rung, rivals, without_own
+from suffice.distillation.promoting.stage import _judged
 from suffice.distillation.trainers.base import Course
 from suffice.distillation.trainers.head import HeadSettings, HeadTrainer
 from suffice.errors import ConfigError, DataError, NotFound
@@ -127,6 +130,23 @@ def test_a_head_is_no_rival_of_a_head_unless_it_is_surely_better() -> None:
     assert set(without_own(rungs, card, student, alpha=0.05)) == {"head_words", "zero_shot"}
     found = judge(student, student * 0, {name: one.quality for name, one in rungs.items()}, margin=0.02)
     assert not found.passes and "head_words" in found.why
+
+
+@pytest.mark.parametrize("serve", ["cascade", "student"])
+def test_a_free_rung_that_is_better_stops_the_student(serve: Any) -> None:
+    """A contrary teacher: the student beats it and `majority`, and is far below a bag of words."""
+    rng = np.random.default_rng(5)
+    rows = dataclasses.replace(_rows(1200), teacher=(rng.random(1200) < 0.3).astype(float))
+    words = Rung((rng.random(1200) < 0.97).astype(float), np.full(1200, 1.5e-6))
+    none = Rung((rng.random(1200) < 0.4).astype(float), np.zeros(1200))
+    card = StudentCard(kind="head", trainer="head")
+    work: Any = SimpleNamespace(project=SimpleNamespace(teacher="t", margin=0.02, seed=0))
+    own = Promoting(serve=serve)
+    _, passing, *_ = _judged((rows, {"majority": none}), rows.select(np.arange(50)), card, own, work)
+    assert passing.passes and passing.baseline == "majority"
+    rungs = {"majority": none, "head_words": words}
+    _, stopped, _, alone = _judged((rows, rungs), rows.select(np.arange(50)), card, own, work)
+    assert not stopped.passes and stopped.baseline == "head_words" and alone.baseline == "head_words"
 
 
 # deferral

@@ -54,7 +54,7 @@ def _body(found: Assessment, title: str) -> Iterator[str]:
             for one in parts
         ])  # fmt: skip
         shown = "".join(
-            element("li", escape(f"{one.query} (wanted {one.wanted}, said {one.said})"))
+            element("li", escape(f"{part.name}: {one.query} (wanted {one.wanted}, said {one.said})"))
             for part in parts
             for one in part.examples[:2]
         )

@@ -13,6 +13,7 @@ import pytest
 
 from commands import Commands
 from suffice.cli.distill import _lines
+from suffice.datasets.journal import Journal
 from suffice.distillation.flywheel import RayExecutor
 from suffice.errors import MissingDependency
 from teachers import PANEL, truth
@@ -68,6 +69,9 @@ def test_a_user_goes(suffice: Commands, tmp_path: Path) -> None:
     assert suffice("distill", "run", "--upto", "judge").code == 0
     gone = suffice("distill", "forget", "u1")
     assert gone.code == 0 and gone.out.count("removed") == 4  # two stages, two journals
+    for name, n in (("collect", 60), ("judge", 120)):  # of 80 answers and 160 ratings, a quarter about u1
+        with Journal(tmp_path / "journals" / f"{name}-0.jsonl") as journal:
+            assert len(journal.answers) == n, name
     again = suffice("distill", "collect", "--json").json
     assert again["counts"]["rows"] == 60
 

@@ -16,7 +16,7 @@ from suffice.datasets.budget import Budget
 from suffice.datasets.items import sample_by
 from suffice.datasets.journal import Answered, Journal
 from suffice.datasets.labelling import Crowd, Reply, Wish
-from suffice.distillation.collecting.forgetting import subject_digest
+from suffice.distillation.collecting.forgetting import about
 from suffice.distillation.collecting.settings import Collecting
 from suffice.distillation.flywheel import panel
 from suffice.distillation.flywheel.answers import split_reasoning
@@ -168,8 +168,7 @@ async def _ask(shard: Shard, on_step: Step) -> Asked:
 
             async def one(row: Row, sample: int) -> Reply:
                 query = shard.project.task.asked(row.asked())
-                about = () if row.subject is None else (subject_digest(row.subject),)
-                return await asker.ask(models[teacher], query, wish.fields_of(sample), sample, about)
+                return await asker.ask(models[teacher], query, wish.fields_of(sample), sample, about(row))
 
             replies = await crowd.all(one(*call) for call in calls)
             found = _gathered(calls, replies, teacher, settings, journal.spent_usd - journal.unknown_usd)

@@ -29,12 +29,17 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
     """Results of stages that held the user's rows, and all that was made from those, models too."""
     journals: tuple[str, ...]
     """Of which lines about the user went. What was paid for them stays counted; the calls of others stay,
-    but for those of which nobody has said whom they are about, as a judge's: these are paid again."""
+    but for those of which nobody has said whom they are about, as a judge's decoys: these are paid again."""
 
 
 def subject_digest(subject: str) -> str:
     """Under which a forgotten user is remembered: the name itself is not kept."""
     return blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def about(row: Row) -> tuple[str, ...]:
+    """Whose data a row is, as journals mark it."""
+    return () if row.subject is None else (subject_digest(row.subject),)
 
 
 def forgotten(project: Project) -> frozenset[str]:

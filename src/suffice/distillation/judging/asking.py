@@ -40,6 +40,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One or two."""
     journal: str = ""
     """Which journal keeps the replies."""
+    about: tuple[str, ...] | None = None
+    """Whose data it holds (`about`); None: of several people, as an answer to another's query is."""
 
 
 Replies = Mapping[tuple[str, str], tuple[str | None, str | None]]
@@ -134,13 +136,13 @@ async def _judge(shard: Shard, on_step: Step) -> Judged:
         with Journal(shard.journal) as journal:
             budget = Budget(shard.limit_usd, journal.spent_usd)
             asker = Asker(journal, budget, timeout_s=settings.timeout_s, retries=settings.retries)
-            asker.check(model, _fields(settings, 0))
+            asker.check(model, _fields(settings, 0), remedy="take another model (0 is a price too)")
             crowd = Crowd(asker, settings.concurrency, len(calls), on_step)
 
             async def ask(one: Question, number: int) -> str | None:
                 is_pair = one.kind == "pair"
                 reply = await asker.ask(
-                    model, _query(one, number), _fields(settings, 0 if is_pair else number), number
+                    model, _query(one, number), _fields(settings, 0 if is_pair else number), number, one.about
                 )
                 return reply.content if isinstance(reply, Answered) else None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from suffice.datasets.judging import preference, verdict
+from suffice.distillation.collecting.forgetting import about
 from suffice.distillation.flywheel.answers import label_of
 from suffice.distillation.flywheel.rows import Row
 from suffice.distillation.flywheel.work import Result, Work
@@ -45,6 +46,7 @@ def paired(
             question=shown(row.query, work.project),
             answers=(row.label or "", others[row.id]),
             journal=journal_of(row, settings),
+            about=about(row),
         )
         for row in asked
     ]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from suffice.datasets.judging import rating
+from suffice.distillation.collecting.forgetting import about
 from suffice.distillation.flywheel.rows import Row
 from suffice.distillation.flywheel.work import Result, Work
 from suffice.distillation.judging.asking import Question, Replies, ask_judge, draw, journal_of, shown
@@ -63,6 +64,7 @@ def _question(row: Row, kind: Any, answer: str, work: Work) -> Question:
         question=shown(row.query, work.project),
         answers=(answer,),
         journal=journal_of(row, work.settings),
+        about=None if kind == "decoy" else about(row),
     )
 
 

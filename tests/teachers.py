@@ -40,7 +40,7 @@ def truth(question: str) -> str:
 
 
 class Rule:
-    """`teacher` is right four times of five; `judge` finds most errors, `yesman` none; `mute` says nothing."""
+    """`teacher` is right four times of five; `judge` finds most errors, `yesman` none; `mute` is mute."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate

@@ -281,6 +281,7 @@ def test_writers_that_are_killed_lose_nothing_they_said(tmp_path: Path) -> None:
 
 
 def test_a_database_that_goes_away_costs_no_answer(caplog: Any) -> None:
+    pytest.importorskip("psycopg")
     with pytest.raises(StoreError, match="PostgreSQL"):
         PostgresCache("postgresql://nobody@127.0.0.1:9/nothing")
     with suppress(Missing), postgres_server() as url:

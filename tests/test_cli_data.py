@@ -144,9 +144,7 @@ def test_kill_9_loses_nothing_and_the_next_run_goes_on(suffice: Commands) -> Non
     assert len(provider.asked) == 6 + 6
     assert Outcomes.read(suffice.folder / "out.csv").quality.tolist() == [[1]] * 11
     answers = 11 * (10 * Decimal("2") + 5 * Decimal("8")) / 1_000_000
-    assert Decimal(done.json["spent_usd"]) > answers + Decimal(
-        "0.008"
-    )  # the call that the kill cut off: its ceiling
+    assert Decimal(done.json["spent_usd"]) > answers  # the call that the kill cut off, at what others cost
 
 
 @pytest.mark.slow

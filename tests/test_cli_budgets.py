@@ -13,7 +13,6 @@ from commands import Commands, FakeProvider
 from suffice import config as configuration
 from suffice.budgets import Claim, Ledger, Reserve, Settle
 from suffice.build import build
-from suffice.cli.base import console
 from suffice.cli.store import opened
 from suffice.engine import Request
 from suffice.errors import AllAttemptsFailed, ConfigError
@@ -73,7 +72,7 @@ def test_a_table_shows_the_fullest_and_names_that_can_be_copied(
         ledger = open_ledger(None, store)
         claims = [Claim(f"people|tokens|total|t/u{i:02}", 0, 0, 0, 10 + i, 1000) for i in range(25)]
         asyncio.run(_spend(ledger, claims))
-    monkeypatch.setattr(console, "width", 80)
+    monkeypatch.setenv("COLUMNS", "80")
     done = suffice("budgets", "list")
     assert f"{key['id']}.day" in done.out and "its key" in done.out
     assert done.out.index("t/u24") < done.out.index("t/u05") and "t/u04" not in done.out

@@ -37,6 +37,7 @@ registry = Registry(
         "discounted_linucb": f"{_HERE}.discounted_linucb:DiscountedLinUCB",
         "sliding_window": f"{_HERE}.sliding_window:SlidingWindow",
         "squarecb": f"{_HERE}.squarecb:SquareCB",
+        "neural_linear": f"{_HERE}.neural_linear:NeuralLinear",
         "exp3": f"{_HERE}.exp3:Exp3",
         "pilot": f"{_HERE}.pilot:Pilot",
     },

@@ -231,11 +231,7 @@ class BaseBandit:
             self.n_ignored += 1
             return False
         self.version += 1
-        if weight < 1:
-            root = math.sqrt(weight)
-            waiting = msgspec.structs.replace(waiting, x=waiting.x * np.float32(root))
-            reward = _MIDDLE + root * (reward - _MIDDLE)
-        self._learnt(self.arms.index(waiting.arm), waiting, float(reward))
+        self._took(self.arms.index(waiting.arm), waiting, float(reward), weight)
         return True
 
     def adopt(self, pull: Pull) -> None:
@@ -418,6 +414,14 @@ class BaseBandit:
 
     def _asked(self, place: int, pull: Pull) -> None:
         """An arm was pulled."""
+
+    def _took(self, place: int, pull: Pull, reward: float, weight: float) -> None:
+        """Its reward came, and counts as a part of one."""
+        if weight < 1:
+            root = math.sqrt(weight)
+            pull = msgspec.structs.replace(pull, x=pull.x * np.float32(root))
+            reward = _MIDDLE + root * (reward - _MIDDLE)
+        self._learnt(place, pull, reward)
 
     def _learnt(self, place: int, pull: Pull, reward: float) -> None:
         """Its reward came."""

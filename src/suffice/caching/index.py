@@ -50,13 +50,13 @@ class Neighbours:
         EmbedderError
             If it has another number of dimensions: it came from another embedder.
         """
-        self.check(vector)
+        check(vector, self.dimensions)
         if self._graph is not None:
             self._graph.add(number, vector, threads=1)
             return
         n = len(self._ids)
         if n == len(self._rows):
-            rows = np.zeros((max(4, 2 * n), self.dimensions), np.float32)
+            rows = np.zeros((max(1, 2 * n), self.dimensions), np.float32)
             rows[:n] = self._rows
             self._rows = rows
         self._rows[n] = vector
@@ -85,7 +85,7 @@ class Neighbours:
         EmbedderError
             As for `add`.
         """
-        self.check(vector)
+        check(vector, self.dimensions)
         if self._graph is not None:
             kept = self._graph.get(number, "f32")
             return float(kept @ vector / np.sqrt(kept @ kept))
@@ -99,7 +99,7 @@ class Neighbours:
         EmbedderError
             As for `add`.
         """
-        self.check(vector)
+        check(vector, self.dimensions)
         if self._graph is not None:
             found = self._graph.search(vector, k, threads=1)
             return list(zip(found.keys.tolist(), (1 - found.distances).tolist(), strict=True))
@@ -109,14 +109,6 @@ class Neighbours:
         best = np.argpartition(-cosines, k - 1)[:k] if k < n else np.arange(n)
         best = best[np.argsort(-cosines[best], kind="stable")]
         return [(self._ids[place], float(cosines[place])) for place in best]
-
-    def check(self, vector: Vector) -> None:
-        """Refuse a vector of another embedder, as `add` does."""
-        if vector.shape != (self.dimensions,):
-            raise EmbedderError(
-                f"a vector of shape {vector.shape} cannot be compared with those of {self.dimensions} "
-                "dimensions in this cache: it is from another embedder; `rebuilt` embeds what is kept anew"
-            )
 
     def _to_graph(self) -> None:
         from usearch.index import Index
@@ -132,3 +124,18 @@ class Neighbours:
         )
         self._graph.add(np.array(self._ids, np.uint64), self._rows[:n], threads=1)
         self._rows, self._ids, self._place = np.zeros((0, self.dimensions), np.float32), [], {}
+
+
+def check(vector: Vector, dimensions: int) -> None:
+    """Refuse a vector of another embedder.
+
+    Raises
+    ------
+    EmbedderError
+        If it has another number of dimensions.
+    """
+    if vector.shape != (dimensions,):
+        raise EmbedderError(
+            f"a vector of shape {vector.shape} cannot be compared with those of {dimensions} "
+            "dimensions in this cache: it is from another embedder; `rebuilt` embeds what is kept anew"
+        )

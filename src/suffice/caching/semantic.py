@@ -12,7 +12,7 @@ from typing import Final
 
 from suffice.caching.base import Asked, Found, Kept, Vector
 from suffice.caching.exact import ENTRIES, MAX_BYTES, size_of
-from suffice.caching.index import FEW, Neighbours
+from suffice.caching.index import FEW, Neighbours, check
 from suffice.caching.judgement import Judgement
 from suffice.caching.reading import MAX_CHARACTERS, read
 from suffice.errors import ConfigError
@@ -22,14 +22,17 @@ NEIGHBOURS: Final = 3
 """How many of the nearest kept texts are judged."""
 _FLOOR: Final = 0.6
 """A kept text whose cosine is lower is not read, unless lower ones are wanted as near."""
+_Part = tuple[str, bytes, int]
+"""Tenant, scope and `Reading.marks`."""
 
 
 class SemanticCache:
     """In memory, of one process; the least recently used goes first.
 
-    Every tenant and scope has an index of its own, so no neighbour can come from another; the entry's tenant
-    and scope are compared once more before it is served. Long and empty texts are neither kept nor looked
-    for.
+    Every tenant and scope has indexes of its own, so no neighbour can come from another; the entry's tenant
+    and scope are compared once more before it is served. Where nothing is wanted as near, every set of
+    numbers, units and dates has one too: texts of another set could not be served. Long and empty texts are
+    neither kept nor looked for.
     """
 
     def __init__(
@@ -77,9 +80,7 @@ class SemanticCache:
         self.threshold = self._judgement.threshold if threshold is None else threshold
         self._kept: OrderedDict[int, Kept] = OrderedDict()
         self._number: dict[bytes, int] = {}
-        self._parts: dict[tuple[str, bytes], Neighbours] = {}
-        self._marks: dict[int, int] = {}
-        """Of a kept text, see `Reading.marks`."""
+        self._parts: dict[_Part, Neighbours] = {}
         self._gists: dict[int, int] = {}
         """Of tenant, scope and what a text holds: the number last kept under it."""
         self._next = 0
@@ -97,10 +98,11 @@ class SemanticCache:
         EmbedderError
             If the vector is of another embedder.
         """
-        part = self._parts.get((asked.tenant, asked.scope))
-        if part is None or vector is None or not _is_compared(asked.text, vector):
+        if vector is None or not self._is_compared(asked.text, vector):
             return None
-        part.check(vector)
+        part = self._parts.get(self._part(asked))
+        if part is None:
+            return None
         near: Found | None = None
         for number, cosine in self._candidates(asked, vector, part):
             found = self._judged(number, asked, cosine, now)
@@ -116,12 +118,10 @@ class SemanticCache:
         same = self._gists.get(_gist(asked))
         if same is not None:
             yield same, part.cosine(same, vector) if self._judgement.uses_vectors else 1.0
-        marks = read(asked.text).marks()
         for number, cosine in part.search(vector, self._neighbours):
             if cosine < self._floor:
                 break
-            is_hopeless = self._near is None and self._marks.get(number) != marks  # a guard would forbid it
-            if number != same and number in self._kept and not is_hopeless:
+            if number != same and number in self._kept:
                 yield number, cosine
 
     def put(self, kept: Kept, vector: Vector | None, now: float) -> None:
@@ -132,9 +132,9 @@ class SemanticCache:
         EmbedderError
             If the vector is of another embedder.
         """
-        if vector is None or now >= kept.expires_at or not _is_compared(kept.asked.text, vector):
+        if vector is None or now >= kept.expires_at or not self._is_compared(kept.asked.text, vector):
             return
-        part = (kept.asked.tenant, kept.asked.scope)
+        part = self._part(kept.asked)
         index = self._parts.get(part) or Neighbours(self.dimensions, few=self._few)
         self.drop(kept.key)
         number, self._next = self._next, self._next + 1
@@ -143,7 +143,6 @@ class SemanticCache:
         self._kept[number] = kept
         self._number[kept.key] = number
         self._gists[_gist(kept.asked)] = number
-        self._marks[number] = read(kept.asked.text).marks()
         self.n_bytes += self._size(kept)
         while len(self._kept) > self._entries or self.n_bytes > self._max_bytes:
             self.drop(next(iter(self._kept.values())).key)
@@ -173,9 +172,8 @@ class SemanticCache:
             return
         kept = self._kept.pop(number)
         self.n_bytes -= self._size(kept)
-        part = (kept.asked.tenant, kept.asked.scope)
+        part = self._part(kept.asked)
         self._parts[part].remove(number)
-        del self._marks[number]
         gist = _gist(kept.asked)
         if self._gists.get(gist) == number:
             del self._gists[gist]
@@ -219,6 +217,14 @@ class SemanticCache:
         reason = f"{against}, cosine {cosine:.2f}"
         return Found(kept=kept, way="near", probability=verdict.probability, reason=reason)
 
+    def _part(self, asked: Asked) -> _Part:
+        """Which index a text is in: where only a text without a guard's objection helps, by its marks too."""
+        return asked.tenant, asked.scope, read(asked.text).marks() if self._near is None else 0
+
+    def _is_compared(self, text: str, vector: Vector) -> bool:
+        check(vector, self.dimensions)
+        return 0 < len(text) <= MAX_CHARACTERS and bool(vector.any())
+
     def _size(self, kept: Kept) -> int:
         return size_of(kept) + 4 * self.dimensions
 
@@ -229,7 +235,3 @@ def _of(found: Found) -> float:
 
 def _gist(asked: Asked) -> int:
     return hash((asked.tenant, asked.scope, read(asked.text).gist()))
-
-
-def _is_compared(text: str, vector: Vector) -> bool:
-    return 0 < len(text) <= MAX_CHARACTERS and bool(vector.any())

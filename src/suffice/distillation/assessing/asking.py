@@ -104,7 +104,7 @@ def _served(rows: Sequence[Row], folder: Path, work: Work) -> Iterator[list[Told
         "context": max(256, 2 * read_card(folder).max_length),
     }
     price = Price(usd_per_cpu_hour=Decimal(repr(settings.usd_per_cpu_hour)))
-    candidate = Candidate(name=work.project.name, provider="local", model=work.project.name, price=price)
+    candidate = Candidate(name="student", provider="local", model="student", price=price)
     model = LocalModel.from_config(candidate, ProviderSettings(extra=extra, timeout_s=600.0))
     for batch in _batches(rows):
         yield asyncio.run(_by_model(model, batch))

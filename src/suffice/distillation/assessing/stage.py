@@ -13,6 +13,7 @@ from suffice.distillation.assessing.figures import Assessment, assess
 from suffice.distillation.assessing.grading import Grader
 from suffice.distillation.assessing.report import markdown
 from suffice.distillation.assessing.settings import Evaluating
+from suffice.distillation.flywheel import panel
 from suffice.distillation.flywheel.rows import TEST, TRAIN, Row, write_lines
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.distillation.judging.asking import Question, ask_judge, journal_of, shown
@@ -46,9 +47,7 @@ def evaluate(work: Work) -> Result:
     found = assess(by_who, test, by_gold=grader.by_gold, seed=work.project.seed)
     found = _judged(found, by_who, test, work)
     (work.out / EVALUATION).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-    (work.out / REPORT).write_text(
-        markdown(found, f"{work.project.name} against {work.project.teacher}"), "utf-8"
-    )
+    (work.out / REPORT).write_text(markdown(found, f"The student against {work.project.teacher}"), "utf-8")
     mine, duel = found.contestants[STUDENT], found.duels.get(TEACHER)
     return Result(
         counts={
@@ -121,8 +120,9 @@ def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row],
 STAGE = Stage(
     name="evaluate",
     run=evaluate,
-    version=2,
+    version=3,
     settings=Evaluating,
     needs=("curate", "baseline", "train"),
-    reads=("task", "name", "teacher", "seed", "config", "limits"),
+    reads=("task", "teacher", "seed"),
+    sources=lambda project, own, now: panel.source(project, own.judge, own.panel),
 )

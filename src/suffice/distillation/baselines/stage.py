@@ -11,6 +11,7 @@ from suffice.distillation.assessing.figures import contestant
 from suffice.distillation.assessing.grading import Grader
 from suffice.distillation.baselines.rungs import asked_rungs, head_rungs, majority
 from suffice.distillation.baselines.settings import Baselines
+from suffice.distillation.flywheel import panel
 from suffice.distillation.flywheel.rows import FAULT, TEST, TRAIN, VALIDATION, Row, write_lines
 from suffice.distillation.flywheel.work import Result, Stage, Work
 from suffice.errors import DataError
@@ -122,5 +123,6 @@ STAGE = Stage(
     version=2,
     settings=Baselines,
     needs=("curate",),
-    reads=("task", "margin", "teacher", "config"),
+    reads=("task", "margin"),
+    sources=lambda project, own, now: panel.source(project, own.model),
 )

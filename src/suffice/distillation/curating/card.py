@@ -64,7 +64,7 @@ def card(
     earlier : counts of the stages before, by name
     """
     lines = [
-        f"# Data card: {project.name}",
+        "# Data card",
         "",
         f"Task: {project.task.kind}. Teacher: {project.teacher}. Seed: {project.seed}.",
         "",

@@ -265,8 +265,8 @@ def _checked(parts: Mapping[str, PartFigures], leaks: LeakReport, work: Work, *,
 STAGE = Stage(
     name="curate",
     run=curate,
-    version=2,
+    version=3,
     settings=Curating,
     needs=("collect", "judge"),
-    reads=("task", "name", "teacher", "limits", "seed"),
+    reads=("task.kind", "task.labels", "teacher", "limits.min_rows", "seed"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,11 @@ async def opened(project: Project, names: Sequence[str]) -> AsyncIterator[dict[s
         for model in made.values():
             await model.close()
         await http.close()
+
+
+def source(project: Project, *names: str | None) -> Mapping[str, str]:
+    """For `Stage.sources`: the panel's file, if one of these models is asked."""
+    return {"config": project.config} if any(names) else {}
 
 
 def _all(names: Sequence[str] | dict[str, ModelConfig]) -> str:

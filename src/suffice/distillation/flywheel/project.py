@@ -33,6 +33,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base of every stage's settings: a misspelt key is an error."""
 
 
+class SettingError(Exception):
+    """What `__post_init__` of settings raises: of a value that is of the right type and cannot be used."""
+
+    def __init__(self, key: str, said: str) -> None:
+        super().__init__(said)
+        self.key = key
+
+
 class Task(Settings, frozen=True, kw_only=True):
     """What the student is to do."""
 
@@ -127,6 +135,8 @@ class Project(Settings, frozen=True, kw_only=True):
             return msgspec.convert(dict(self.section(stage)), kind, strict=True)
         except msgspec.ValidationError as error:
             raise self._wrong(error, stage, kind) from None
+        except SettingError as error:
+            raise self.wrong(stage, error.key, str(error)) from None
 
     def wrong(self, section: str, key: str, said: str) -> ConfigError:
         """An error about one setting, with its line."""
@@ -177,7 +187,9 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] | None = Non
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from None
-    return parse(text, file=file, environ=os.environ if environ is None else environ)
+    project = parse(text, file=file, environ=os.environ if environ is None else environ)
+    _check_sections(project)
+    return project
 
 
 def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Project:
@@ -196,6 +208,15 @@ def parse(text: str, *, file: Path, environ: Mapping[str, str]) -> Project:
         raise located(error, lines, file, (Project, Task, Limits), plain=written.plain) from None
     _check(project, lines, file)
     return msgspec.structs.replace(project, directory=str(file.parent), written=written)
+
+
+def _check_sections(project: Project) -> None:
+    """What stands in the file for our own stages can be used, whichever of them is to be run."""
+    from suffice.distillation.flywheel import stages
+
+    for name in SECTIONS:
+        if project.section(name):
+            project.settings(name, stages.get(name).settings)
 
 
 def _check_keys(plain: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> None:

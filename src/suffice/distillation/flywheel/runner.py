@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,7 +127,7 @@ class Runner:
         }
         if stage.sources is not None:
             digests |= stage.sources(self.project, settings, self._now)
-        read = {name: getattr(self.project, name) for name in stage.reads}
+        read = {name: attrgetter(name)(self.project) for name in stage.reads}
         parts = msgspec.to_builtins((stage.name, stage.version, read, settings, digests))
         key = _short(parts)
         return _Plan(

@@ -72,7 +72,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     """Stages whose folders it reads."""
     reads: tuple[str, ...] = ("task",)
-    """Fields of the project, beside its own section, on which the files depend."""
+    """Fields of the project, beside its own section, on which the result depends; `task.labels` is one field
+    of a field. What only limits which calls are made (`limits.usd`) is none: a result that lacks some is
+    partial, and tried again anyway."""
     sources: Callable[[Project, Any, float], Mapping[str, str]] | None = None
     """Digests of what it reads from elsewhere, by name, from project, settings and the time."""
     check: Callable[[Project], None] | None = None

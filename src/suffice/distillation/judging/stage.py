@@ -136,6 +136,6 @@ STAGE = Stage(
     version=2,
     settings=Judging,
     needs=("collect",),
-    reads=("task", "teacher", "limits", "seed"),
+    reads=("task", "teacher", "seed"),
     sources=_check,
 )

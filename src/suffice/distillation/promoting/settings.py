@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from suffice.distillation.flywheel.project import Count, Settings, Share
-from suffice.errors import ConfigError
+from suffice.distillation.flywheel.project import Count, SettingError, Settings, Share
 
 Level = Annotated[float, Meta(gt=0, lt=1)]
 
@@ -51,11 +50,19 @@ class Promoting(Settings, frozen=True, kw_only=True):
     """Shares of the canary; empty: 1, 5, 25, 50 %."""
     judged: Annotated[int, Meta(ge=2)] = 50
     """Answers with feedback, of each arm and stage, before anything is decided."""
-    metric: str = "score"
+    metric: Annotated[str, Meta(min_length=1, max_length=100)] = "score"
     """The feedback that is quality."""
     max_error_rate: Level = 0.05
     max_p95_s: Annotated[float, Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.calibration < 1:
-            raise ConfigError(f"promote: calibration is {self.calibration}: expected a share inside (0, 1)")
+            said = f"calibration is {self.calibration:g}: expected a share inside (0, 1), such as 0.4"
+            raise SettingError("calibration", said)
+        if list(self.stages) != sorted(set(self.stages)) or not all(0 < share < 1 for share in self.stages):
+            raise SettingError(
+                "stages",
+                f"{[float(f'{share:g}') for share in self.stages]}: expected shares of the traffic inside "
+                "(0, 1), each larger than the one before, such as [0.05, 0.5]; all of the traffic comes by "
+                "itself after the last",
+            )

@@ -248,5 +248,5 @@ STAGE = Stage(
     version=2,
     settings=Promoting,
     needs=("curate", "train", "evaluate"),
-    reads=("task", "name", "teacher", "margin", "seed"),
+    reads=("teacher", "margin", "seed"),
 )

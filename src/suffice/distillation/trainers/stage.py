@@ -66,7 +66,7 @@ def train(work: Work) -> Result:
         )
         aside = getattr(trainers.get(own.trainer), "aside", ())
         what = {name: value for name, value in settings.items() if name not in aside}
-        key = fingerprint(own.trainer, what, msgspec.to_builtins(work.project.task), _digest(rows, held))
+        key = fingerprint(own.trainer, what, _taught(work.project), _digest(rows, held))
         folder = work.journals / f"train-{key[:12]}"
         course = Course(
             rows, held, work.project.task, folder, notes.append, _steps(work, number, len(combinations))
@@ -88,8 +88,6 @@ def train(work: Work) -> Result:
     for _, other, done in tried:
         if other.kind != "hosted":  # whose job is paid for once
             shutil.rmtree(done, ignore_errors=True)
-    if len(rows) < work.project.limits.min_rows:
-        notes.append(f"{len(rows):,} training rows; {work.project.limits.min_rows:,} and more are usual")
     return Result(
         counts={
             "trainer": card.trainer,
@@ -164,6 +162,11 @@ def _digest(rows: Sequence[Row], held: Sequence[Row]) -> str:
     )
 
 
+def _taught(project: Project) -> tuple[Any, ...]:
+    """What of the task reaches a student."""
+    return project.task.kind, project.task.instruction, project.task.labels
+
+
 def _loss(card: StudentCard) -> float:
     """Of the validation rows; infinite where nothing is known."""
     for name in (LOSS, "validation_loss"):
@@ -187,6 +190,6 @@ STAGE = Stage(
     run=train,
     settings=Training,
     needs=("curate",),
-    reads=("task", "seed", "limits"),
+    reads=("task.kind", "task.instruction", "task.labels", "seed"),
     check=check,
 )

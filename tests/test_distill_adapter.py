@@ -112,6 +112,17 @@ def test_llama_cpp_answers_as_transformers_does(base: Path, student: Path, tmp_p
         assert said == list(expected.texts)
     assert [one.content for one, _, _ in found] != [two.content for _, two, _ in found]
     assert all(len(one.logprobs) == 1 for one, _, _ in found)  # one token: its logprob is the confidence
+    usage = found[0][0].usage
+    assert usage.prompt_tokens > 0 and usage.completion_tokens == 2  # with its end
+
+    async def streamed() -> list[Any]:
+        wish = Options(fields={"stream_options": {"include_usage": True}})
+        return [msgspec.json.decode(one.data) async for one in first.stream(Query(text=texts[0]), wish)]
+
+    pieces = asyncio.run(streamed())
+    assert pieces[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert all("role" not in one["choices"][0]["delta"] for one in pieces[1:] if one["choices"])
+    assert pieces[-1]["usage"]["total_tokens"] == usage.total_tokens
     late = candidate("late", adapter=str(student / "adapter.gguf"))  # a bare adapter speaks as the base does
     assert asyncio.run(late.answer(Query(text="x"), Options(fields={"max_tokens": 2}))).usage.compute_s > 0
 

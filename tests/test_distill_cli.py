@@ -79,11 +79,19 @@ def test_a_user_goes(suffice: Commands, tmp_path: Path) -> None:
 def test_mistakes_are_named(suffice: Commands, tmp_path: Path) -> None:
     assert "no project at distill.yaml" in suffice("distill", "collect").err
     project(tmp_path, "curate: {bugdet: 3}\n")
-    assert suffice("distill", "run", "--upto", "judge").code == 0
-    wrong = suffice("distill", "curate")
+    wrong = suffice("distill", "run", "--upto", "judge")
     assert wrong.code == 1 and "bugdet" in wrong.err and "known: labels" in wrong.err
     (tmp_path / "distill.yaml").write_text("teacher: unsaid\ncollect: {file: q.jsonl}\n")
     assert "may_train_on_output: true" in " ".join(suffice("distill", "collect").err.split())
+
+
+def test_a_metric_that_is_none_is_said_before_the_teacher_is_paid(suffice: Commands, tmp_path: Path) -> None:
+    project(tmp_path)
+    text = (tmp_path / "distill.yaml").read_text()
+    (tmp_path / "distill.yaml").write_text(text.replace("{labels", "{metric: rouge, labels"))
+    wrong = suffice("distill", "run")
+    assert wrong.code == 1 and "no metric is called 'rouge'" in wrong.err
+    assert not (tmp_path / "journals").exists()
 
 
 def test_keys_consent(suffice: Commands) -> None:

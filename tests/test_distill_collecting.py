@@ -158,9 +158,8 @@ def test_what_is_wrong_later_is_said_before_anything_is_paid(
 ) -> None:
     queries(tmp_path)
     monkeypatch.setitem(sys.modules, "torch", None)
-    run = project("{file: q.jsonl}", f"{TASK}{more}\n")
     with pytest.raises(SufficeError, match=said):
-        next(run.run_all())
+        next(project("{file: q.jsonl}", f"{TASK}{more}\n").run_all())
     assert not (tmp_path / "journals").exists()
 
 

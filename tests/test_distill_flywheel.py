@@ -152,6 +152,30 @@ def test_mistakes_in_a_section_are_said_with_line_and_value(tmp_path: Path, sect
         make(tmp_path, f"teacher: large\n{section}\n").project.settings("collect", Collecting)
 
 
+@pytest.mark.parametrize("shares", ["[1, 0.5]", "[0.5, 0.05]", "[0.1, 0.1]", "[0, 0.5]"])
+def test_shares_of_a_canary_rise_or_the_file_is_refused(tmp_path: Path, shares: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        make(tmp_path, f"teacher: a\njudge: {{gold: 5}}\npromote:\n  least: 50\n  stages: {shares}\n")
+    assert "distill.yaml:5: promote.stages: " + shares.replace("[1,", "[1.0,").replace("[0,", "[0.0,") in str(
+        found.value
+    )
+    assert "each larger than the one before, such as [0.05, 0.5]" in str(found.value)
+
+
+def test_a_mistake_in_any_section_is_said_when_the_file_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"distill.yaml:2: curate.bugdet: unknown key"):
+        make(tmp_path, "teacher: a\ncurate: {bugdet: 3}\n")
+
+
+def test_a_field_inside_a_field_is_a_dependency_of_its_own(runner: Runner, tmp_path: Path) -> None:
+    table = {**TABLE, "double": msgspec.structs.replace(TABLE["double"], reads=("task.labels",))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "get", table.__getitem__)
+        assert runner.run("double").is_new
+        assert not make(tmp_path, PROJECT.replace("kind: classify", "instruction: say")).run("double").is_new
+        assert make(tmp_path, PROJECT.replace("down", "flat")).run("double").is_new
+
+
 def test_a_done_stage_is_skipped_until_something_changes(runner: Runner, tmp_path: Path) -> None:
     found = list(runner.run_all())
     assert [one.manifest.stage for one in found] == ["double", "tell", "last"]

@@ -177,6 +177,7 @@ def test_a_head_answers_as_a_model_of_one_token(head: Path) -> None:
     assert answer.cost_usd is not None and 0 < answer.cost_usd < Decimal("0.001")
     body = msgspec.json.decode(answer.body or b"")
     assert body["choices"][0]["message"]["content"] == "up" and body["object"] == "chat.completion"
+    assert body["usage"] == {"prompt_tokens": 4, "completion_tokens": 1, "total_tokens": 5}
     read, why = AnswerConfidence().of(answer)  # what a pipeline's `confidence:` reads
     assert read == pytest.approx(said.confidence[0]) and why is None
 
@@ -189,7 +190,18 @@ def test_a_head_streams(head: Path) -> None:
     found = asyncio.run(chunks())
     assert "".join(chunk.text for chunk in found) == "down" and found[-1].usage.compute_s > 0
     assert found[0].logprobs[0].token == "down" and found[1].finish_reason == "stop"
-    assert msgspec.json.decode(found[-1].data)["usage"]["completion_tokens"] == 1
+    assert msgspec.json.decode(found[0].data)["choices"][0]["delta"]["role"] == "assistant"
+    usage = {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}
+    assert msgspec.json.decode(found[-1].data)["usage"] == usage
+
+
+@pytest.mark.parametrize(
+    ("text", "n"), [("", 0), ("Gold's up 3 %!", 7), ("金価格 up", 4), ("naïve\nœuvre_2", 2)]
+)
+def test_a_head_counts_the_words_and_marks_that_it_reads(head: Path, text: str, n: int) -> None:
+    query = Query(text=text, messages=({"role": "system", "content": "not read"},))
+    usage = asyncio.run(candidate(head).answer(query, Options())).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (n, 1, n + 1)
 
 
 def test_odd_questions_are_answered_or_refused(head: Path) -> None:

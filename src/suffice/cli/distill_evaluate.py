@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from suffice.cli.base import notes, print_json
 from suffice.cli.distill import AnewOption, ProjectOption, RayOption, facts, runner, show
@@ -29,17 +30,16 @@ def _evaluate(
     import msgspec
 
     from suffice.distillation.assessing import Assessment
-    from suffice.distillation.assessing.stage import EVALUATION, REPORT
+    from suffice.distillation.assessing.report import markdown as as_markdown
+    from suffice.distillation.assessing.stage import EVALUATION
     from suffice.reports.distilled_page import distilled_page
 
     with runner(project, ray) as run:
         done = run.run("evaluate", anew=anew)
         title = f"{run.project.name} against {run.project.teacher}"
-    if html is not None:
-        found = msgspec.json.decode((done.folder / EVALUATION).read_bytes(), type=Assessment)
-        html.write_text(distilled_page(found, title), encoding="utf-8")
-        notes.print(f"wrote {html}", highlight=False)
-    if markdown is not None:
-        markdown.write_bytes((done.folder / REPORT).read_bytes())
-        notes.print(f"wrote {markdown}", highlight=False)
+    for path, written in ((html, distilled_page), (markdown, as_markdown)):
+        if path is not None:
+            found = msgspec.json.decode((done.folder / EVALUATION).read_bytes(), type=Assessment)
+            path.write_text(written(found, title), encoding="utf-8")
+            notes.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
     print_json(facts(done)) if as_json else show(done)

@@ -139,7 +139,7 @@ class Said:
     """
 
     def __init__(self, sink: Callable[[Delta], bool]) -> None:
-        self._sink, self._has_begun = sink, False
+        self._sink, self._has_begun, self._has_role = sink, False, False
 
     def __call__(self, delta: Delta) -> bool:
         if "choices" not in delta:
@@ -158,8 +158,10 @@ class Said:
         if not self._has_begun:
             text = text.lstrip()
             self._has_begun = bool(text)
+        delta = {"content": text} if self._has_role else {"role": "assistant", "content": text}
+        self._has_role = True
         rest = {name: value for name, value in choice.items() if name not in ("text", "logprobs")}
-        found = {**rest, "delta": {"content": text}, "finish_reason": choice.get("finish_reason")}
+        found = {**rest, "delta": delta, "finish_reason": choice.get("finish_reason")}
         return found if logprobs is None else {**found, "logprobs": logprobs}
 
 

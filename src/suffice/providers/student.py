@@ -3,11 +3,16 @@
 Signals that read an answer's tokens (`confidence:` of a pipeline, cascades) get the calibrated probability
 that the label is right. numpy alone, no server. A student that is an adapter is served by `provider: local`
 with the option `adapter`.
+
+A head has no tokenizer. Its usage counts what it reads and says: each word and each mark of the last user
+message is a prompt token (of scripts without blanks each character), the answer is one completion token, as
+it is one in the logprobs. What it costs is its CPU time, not these.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -27,6 +32,9 @@ _CAN: Final = frozenset({"logprobs", "streaming", "json"})
 _QUICK: Final = "hashed"
 """The embedder that answers within a fraction of a millisecond; others leave the event loop."""
 _LEAST: Final = 1e-12
+_WORD: Final = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+|[^\w\s]"
+)
 
 
 class StudentModel:
@@ -82,7 +90,8 @@ class StudentModel:
     async def stream(self, query: Query, options: Options) -> AsyncIterator[Chunk]:
         """The label, the end, the usage."""
         label, token, usage = await self._said(query, options)
-        choice: dict[str, Any] = {"index": 0, "delta": {"content": label}, "finish_reason": None}
+        delta = {"role": "assistant", "content": label}
+        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
         logprobs = (token,) if options.wants_logprobs else None
         if logprobs:
             choice["logprobs"] = {"content": [_shown(token)]}
@@ -113,7 +122,11 @@ class StudentModel:
             values = self.head.log_probs([text])[0][0]
             order = np.argsort(-values, kind="stable").tolist()
             top = tuple((self.card.labels[place], float(values[place])) for place in order)
-        usage = Usage(completion_tokens=1, compute_s=time.thread_time() - start)
+        usage = Usage(
+            prompt_tokens=len(_WORD.findall(text)),
+            completion_tokens=1,
+            compute_s=time.thread_time() - start,
+        )
         return labels[0], TokenLogprob(labels[0], float(np.log(max(sure[0], _LEAST))), top), usage
 
     def _body(self, label: str, usage: Usage, logprobs: tuple[TokenLogprob, ...] | None) -> Mapping[str, Any]:
@@ -152,7 +165,11 @@ def load_head(folder: Path, card: StudentCard) -> Head:
 
 
 def _usage_shown(usage: Usage) -> Mapping[str, Any]:
-    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
 
 
 def _shown(token: TokenLogprob) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ def evaluate(work: Work) -> Result:
     write_lines(said, work.out / ANSWERS)
     by_who = table(said, TEST, test)
     found = assess(by_who, test, by_gold=grader.by_gold, seed=work.project.seed)
-    found = _judged(found, by_who, test, work)
+    found, n_missing = _judged(found, by_who, test, work)
     (work.out / EVALUATION).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     (work.out / REPORT).write_text(markdown(found, f"The student against {work.project.teacher}"), "utf-8")
     mine, duel = found.contestants[STUDENT], found.duels.get(TEACHER)
@@ -63,6 +63,7 @@ def evaluate(work: Work) -> Result:
             "win_rate": found.win_rate,
         },
         notes=found.notes,
+        is_partial=n_missing > 0,
     )
 
 
@@ -83,11 +84,17 @@ def _graded(held: Sequence[Row], grader: Grader, work: Work) -> Iterator[Said]:
         )
 
 
-def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row], work: Work) -> Assessment:
-    """With the judge's word on pairs of which the two say different things; equal ones are ties."""
+def _judged(
+    found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row], work: Work
+) -> tuple[Assessment, int]:
+    """With the judge's word on pairs of which the two say different things; equal ones are ties.
+
+    And how many of its calls have no reply.
+    """
     settings: Evaluating = work.settings
+    n_missing = 0
     if settings.judge is None or TEACHER not in said:
-        return found
+        return found, n_missing
     wish = Judging(model=settings.judge)
     both = list(zip(rows, said[STUDENT], said[TEACHER], strict=True))[: settings.judged]
     differ = [(row, own, theirs) for row, own, theirs in both if own.text.strip() != theirs.text.strip()]
@@ -111,10 +118,14 @@ def _judged(found: Assessment, said: dict[str, list[Said]], rows: Sequence[Row],
                 values.append(1 - value)
         if n_missing:
             found = msgspec.structs.replace(
-                found, notes=(*found.notes, f"the judge gave no word {n_missing:,} times")
+                found,
+                notes=(
+                    *found.notes,
+                    f"the judge gave no word {n_missing:,} times; the same command asks again",
+                ),
             )
     rate = sum(values) / len(values) if values else None
-    return msgspec.structs.replace(found, win_rate=rate, n_judged=len(values))
+    return msgspec.structs.replace(found, win_rate=rate, n_judged=len(values)), n_missing
 
 
 STAGE = Stage(

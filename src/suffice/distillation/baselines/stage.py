@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -38,6 +39,12 @@ def baseline(work: Work) -> Result:
         raise DataError("no held row has both a label and something to grade answers by")
     said = list(_answered(train, held, grader, work, notes))
     write_lines(said, work.out / ANSWERS)
+    given = Counter(one.who for one in said)
+    missing = {who: len(held) - n for who, n in given.items() if who != TEACHER and n < len(held)}
+    notes += [
+        f"{who}: {n:,} of {len(held):,} rows have no answer; the same command asks for those again"
+        for who, n in missing.items()
+    ]
     shown = {
         part: {who: contestant(own) for who, own in table(said, part, _of(held, part)).items()}
         for part in (VALIDATION, TEST)
@@ -65,6 +72,7 @@ def baseline(work: Work) -> Result:
         },
         notes=tuple(dict.fromkeys([*notes, *([enough] if enough and not stops else [])])),
         stop=enough if stops else None,
+        is_partial=bool(missing),
     )
 
 
@@ -84,9 +92,6 @@ def _answered(
         rungs += head_rungs(train, held, work.project.task, settings, notes.append)
     rungs += asked_rungs(train, held, work.project, settings, work.journals, work.on_step)
     for rung in rungs:
-        missing = len(held) - len(rung.answers)
-        if missing:
-            notes.append(f"{rung.name}: {missing} of {len(held)} rows have no answer; run it again for those")
         for row in held:
             if row.id in rung.answers:
                 text, facts = rung.answers[row.id]

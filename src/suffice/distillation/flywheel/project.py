@@ -33,12 +33,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base of every stage's settings: a misspelt key is an error."""
 
 
-class SettingError(Exception):
-    """What `__post_init__` of settings raises: of a value that is of the right type and cannot be used."""
+class SettingError(ConfigError):
+    """What `__post_init__` of settings raises: a value of the right type that cannot be used."""
 
     def __init__(self, key: str, said: str) -> None:
-        super().__init__(said)
-        self.key = key
+        super().__init__(said, key=key)
+        self.setting, self.said = key, said
 
 
 class Task(Settings, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ class Project(Settings, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise self._wrong(error, stage, kind) from None
         except SettingError as error:
-            raise self.wrong(stage, error.key, str(error)) from None
+            raise self.wrong(stage, error.setting, error.said) from None
 
     def wrong(self, section: str, key: str, said: str) -> ConfigError:
         """An error about one setting, with its line."""

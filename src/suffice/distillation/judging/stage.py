@@ -115,7 +115,18 @@ def _why_unknown(settings: Judging) -> str:
     return "no reference, a single answer, and no word of the judge"
 
 
-def _check(project: Project, settings: Judging, now: float) -> Mapping[str, str]:
+def check(project: Project) -> None:
+    """Whether there is such a metric, and the pattern is one.
+
+    Raises
+    ------
+    ConfigError, UnknownName
+        As `judge`.
+    """
+    Verifier(project.task, project.settings("judge", Judging).pattern)
+
+
+def _sources(project: Project, settings: Judging, now: float) -> Mapping[str, str]:
     """Before anything is asked: a judge must be in the panel."""
     if settings.model is not None:
         from suffice.distillation.flywheel import panel
@@ -137,5 +148,6 @@ STAGE = Stage(
     settings=Judging,
     needs=("collect",),
     reads=("task", "teacher", "seed"),
-    sources=_check,
+    sources=_sources,
+    check=check,
 )

@@ -71,7 +71,7 @@ def promote(work: Work) -> Result:
     if not len(test[0]):
         raise DataError("no test row was answered by both student and teacher: nothing to judge by")
     found, verdict, deferral, mine = _judged(test, validation[0], card, own, work)
-    entry = _entry(card, own, work)
+    entry = _entry(card, own)
     figures = served(deferral, found)[2]
     promotion = Promotion(
         verdict=verdict,
@@ -171,7 +171,7 @@ def held(rows: Sequence[Row], said: Sequence[Said], part: str) -> tuple[Paired, 
     return paired, rungs
 
 
-def _entry(card: StudentCard, own: Promoting, work: Work) -> dict[str, Any]:
+def _entry(card: StudentCard, own: Promoting) -> dict[str, Any]:
     """Its entry under `models`."""
     if card.kind == "head":
         found: dict[str, Any] = {"provider": "student", "options": {"path": "{version}/student"}}
@@ -181,7 +181,7 @@ def _entry(card: StudentCard, own: Promoting, work: Work) -> dict[str, Any]:
                 "an adapter is served on its base: name the base's GGUF file", key="promote.base"
             )
         options = {"path": own.base, "adapter": "{version}/student"}
-        found = {"provider": "local", "model": card.base or work.project.name, "options": options}
+        found = {"provider": "local", "model": card.base, "options": options}
     else:
         return {"provider": "openai", "model": card.model, **own.candidate}
     return {**found, "usd_per_cpu_hour": own.usd_per_cpu_hour, **own.candidate}

@@ -95,6 +95,30 @@ def test_a_project_from_its_records_to_live_traffic_and_back(suffice: Commands) 
     assert pooled.json["queries"] == 1 and json.loads(Path("next.jsonl").read_text())["query"] == "lithium"
 
 
+def test_a_panel_of_students_that_is_gone_is_named_and_written_again(suffice: Commands) -> None:
+    assert suffice("distill", "promote").code == 0
+    panel = Path("students.yaml")
+    was = panel.read_text()
+    panel.unlink()
+    doctor = suffice("doctor", "--json")
+    (finding,) = [one for one in doctor.json["findings"] if one["name"] == "config"]
+    assert doctor.code == 1 and finding["remedy"] == "see the message"
+    with suffice.start("up", "--port", "0") as up:
+        assert up.ends() == 1
+        said = up.err
+    for text in (finding["detail"], said, suffice("distill", "collect").err):
+        assert (
+            "cannot read students.yaml: there is no such file; `suffice distill promote --gate-only`" in text
+        )
+    gate = suffice("distill", "promote", "--gate-only")
+    assert gate.code == 0, gate.err
+    assert panel.read_text() == was
+    (finding,) = [one for one in suffice("doctor", "--json").json["findings"] if one["name"] == "config"]
+    assert finding["status"] == "ok"
+    panel.unlink()
+    assert suffice("distill", "rollback").code == 0 and "moves-v1" not in panel.read_text()
+
+
 class Killed(BaseException):
     """Nothing handles it."""
 

@@ -27,6 +27,8 @@ from suffice.routers.ruleset import Condition, Rule
 from suffice.types import Price
 
 DEFAULT_FILE = "suffice.yaml"
+STUDENTS = "students.yaml"
+"""What `suffice distill promote` writes beside it, and has it include."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -326,7 +328,7 @@ def _include(plain: dict[str, Any], file: Path, environ: Mapping[str, str], line
             text = other.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"cannot read {other}: {error}",
+                f"cannot read {other}: {_why_unread(error, other)}",
                 file=str(file), line=lines.get(f"$.include[{place}]"), key="include",
             ) from None  # fmt: skip
         part, its_lines = _yaml.read(text, other)
@@ -349,6 +351,14 @@ def _include(plain: dict[str, Any], file: Path, environ: Mapping[str, str], line
                 )
         if part.get("pipelines"):
             plain["pipelines"] = {**known, **part["pipelines"]}
+
+
+def _why_unread(error: Exception, file: Path) -> str:
+    """Why an included file cannot be read, and what to do."""
+    if not isinstance(error, FileNotFoundError):
+        return str(error)
+    writes = "`suffice distill promote --gate-only` writes it again" if file.name == STUDENTS else "write it"
+    return f"there is no such file; {writes}, or take it out of `include`"
 
 
 def schema() -> dict[str, Any]:

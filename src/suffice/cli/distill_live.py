@@ -39,9 +39,11 @@ def _promote(
 ) -> None:
     """The gate, then the panel, then live traffic; given again, one step further. Exit 1: it was stopped."""
     from suffice.distillation.collecting.recorded import opened_store
+    from suffice.distillation.promoting import Shelf
     from suffice.distillation.promoting.stage import read_promotion, version_digest
 
     with runner(project, False) as run:
+        Shelf(run.project.config_path).mend()
         done = run.run("promote", anew=anew)
     found = read_promotion(done.folder)
     if not as_json:
@@ -64,8 +66,10 @@ def _rollback(
     """Back to the version before, or to the teacher; what was is kept."""
     from suffice.distillation import flywheel
     from suffice.distillation.collecting.recorded import opened_store
+    from suffice.distillation.promoting import Shelf
 
     found = flywheel.load(project)
+    Shelf(found.config_path).mend()
     with opened_store(found, store_url) as store:
         released = release_of(found, store).rollback(time.time())
     _tell(released, as_json)

@@ -82,7 +82,7 @@ def _configuration(path: Path | None) -> tuple[Config | None, Finding]:
         try:
             config = load(path)
         except ConfigError as error:
-            where = "correct that line" if error.line else "see the message"
+            where = "correct that line" if error.line and error.key != "include" else "see the message"
             return None, Finding(name="config", status="fail", detail=str(error), remedy=where)
         return config, Finding(name="config", status="ok", detail=f"{path or DEFAULT_FILE} is valid")
     from suffice import starter

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,11 @@ import yaml
 
 from suffice import _yaml
 from suffice.cascades.threshold import ConfidenceCascade
+from suffice.config import STUDENTS
 from suffice.errors import ConfigError, DataError
 
 FOLDER: Final = "students"
-PANEL: Final = "students.yaml"
+PANEL: Final = STUDENTS
 STANDING: Final = "standing.json"
 _HEADER: Final = (
     "# Written by `suffice distill promote` and `rollback`: what you change here is lost. A student answers\n"
@@ -131,14 +132,27 @@ class Shelf:
 
     def write(self, standing: Standing) -> None:
         """The panel first, what stands last: an interrupted command is simply given again."""
-        others = [self.standing(path.parent.name) for path in sorted(self.folder.glob(f"*/{STANDING}"))]
-        known = {one.name: one for one in others if one is not None} | {standing.name: standing}
-        panel = panel_of([known[name] for name in sorted(known)])
-        text = _HEADER + yaml.safe_dump(panel, sort_keys=False, allow_unicode=True, width=1000)
-        write_whole(self.config_path.with_name(PANEL), text.encode())
+        self._write_panel({standing.name: standing})
         include(self.config_path)
         data = msgspec.json.format(msgspec.json.encode(standing), indent=1) + b"\n"
         write_whole(self.folder / standing.name / STANDING, data)
+
+    def mend(self) -> None:
+        """Write `students.yaml` again where it is gone: without it nobody can read what includes it."""
+        path = self.config_path
+        if path.with_name(PANEL).exists() or not path.exists():
+            return
+        plain, _ = _yaml.read(path.read_text(encoding="utf-8"), path)
+        named = plain.get("include") if isinstance(plain, dict) else None
+        if isinstance(named, list) and PANEL in named:
+            self._write_panel({})
+
+    def _write_panel(self, newer: Mapping[str, Standing]) -> None:
+        others = [self.standing(path.parent.name) for path in sorted(self.folder.glob(f"*/{STANDING}"))]
+        known = {one.name: one for one in others if one is not None} | dict(newer)
+        panel = panel_of([known[name] for name in sorted(known)])
+        text = _HEADER + yaml.safe_dump(panel, sort_keys=False, allow_unicode=True, width=1000)
+        write_whole(self.config_path.with_name(PANEL), text.encode())
 
 
 def panel_of(standings: list[Standing]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from suffice.bandits import BaseBandit, load_bandit
 from suffice.bandits.context import Projection
 from suffice.bandits.lin_ts import chances_of_highest
 from suffice.bandits.linear import LinearBandit
+from suffice.bandits.neural_linear import Network, NeuralLinear
 from suffice.bandits.pilot import Pilot, contrastive_projection, won
 from suffice.errors import ArtefactError, ConfigError, DataError, UnknownName
 from suffice.types import FloatArray
@@ -18,7 +19,9 @@ from suffice.types import FloatArray
 ARMS = ("small", "middle", "large")
 D = 4
 NAMES = bandits.available()
-MERGING = [name for name in NAMES if name not in ("exp3", "discounted_linucb", "sliding_window")]
+MERGING = [
+    name for name in NAMES if name not in ("exp3", "discounted_linucb", "sliding_window", "neural_linear")
+]
 
 
 def made(name: str, **params: Any) -> BaseBandit:
@@ -80,6 +83,8 @@ def test_propensities_are_those_of_what_is_drawn(name: str) -> None:
         if isinstance(bandit, LinearBandit):  # as if it had not been asked
             bandit._waiting.pop(pull.id)
             bandit._rebuild()
+        elif isinstance(bandit, NeuralLinear):
+            bandit._forgotten(ARMS.index(pull.arm), bandit._waiting.pop(pull.id))
         first = first or pull.propensities
     if name not in ("discounted_linucb", "sliding_window"):
         assert first is not None
@@ -319,6 +324,97 @@ def test_thompson_chances_against_draws() -> None:
     drawn = np.random.default_rng(0).normal(mean, sd, size=(200_000, 3)).argmax(axis=1)
     np.testing.assert_allclose(chances_of_highest(mean, sd, None), np.bincount(drawn) / 200_000, atol=0.005)
     assert chances_of_highest(mean, sd, np.array([True, False, True]))[1] == 0
+
+
+def test_the_networks_slopes_against_differences() -> None:
+    random = np.random.default_rng(0)
+    network = Network(D, 6, 2, 3, random)
+    network.weights = [random.normal(size=one.shape) for one in network.weights]  # double, for differences
+    x, arm = random.normal(size=(5, D)), np.array([0, 1, 2, 1, 0])
+    target, weight = random.normal(size=5), np.array([1, 0.5, 1, 1, 0.2])
+
+    def loss() -> float:
+        found = (network.features(x) @ network.weights[-1])[np.arange(5), arm]  # type: ignore[arg-type]
+        return float((weight * (found - target) ** 2).mean() / 2)
+
+    slopes: list[Any] = []
+    network._step = lambda found, rate: slopes.extend(found)  # type: ignore[method-assign]
+    network.train(x, arm, target, weight, 0.1)  # type: ignore[arg-type]
+    for array, slope in zip(network.weights, slopes, strict=True):
+        assert slope.shape == array.shape
+        for place in list(np.ndindex(array.shape))[::3]:
+            before, sides = array[place], []
+            for off in (1e-6, -1e-6):
+                array[place] = before + off
+                sides.append(loss())
+            array[place] = before
+            assert slope[place] == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-6)
+
+
+def test_neural_linear_learns_what_no_line_says() -> None:
+    """The middle arm is best where a number is near 0, the others far from it, on either side."""
+    late: dict[str, float] = {}
+    for name in ("linucb", "neural_linear"):
+        bandit = made(name, seed=1)
+        x = contexts(900, 2)
+        truth = np.clip(np.column_stack([2 * x[:, 0] ** 2, 0.5 + 0 * x[:, 0], 0.3 + 0 * x[:, 0]]), 0, 1)
+        lost = []
+        for row in range(900):
+            pull = bandit.decide(x[row], id=str(row), now=0.0)
+            place = ARMS.index(pull.arm)
+            bandit.learn(pull, truth[row, place])
+            lost.append(truth[row].max() - truth[row, place])
+        late[name] = float(np.mean(lost[-300:]))
+    assert late["neural_linear"] < 0.02
+    assert late["linucb"] > 0.04
+
+
+def test_neural_linear_regressions_are_those_of_its_features() -> None:
+    bandit = made("neural_linear", every=40, memory=60)
+    play(bandit, 40)
+    assert isinstance(bandit, NeuralLinear)
+    bandit.decide(contexts(1, 7)[0], id="light", now=0.0)
+    bandit.learn("light", 0.9, 0.25)  # a quarter of an observation, of the context as it is
+    np.testing.assert_allclose(bandit._fresh[0][1:], [0.4, 0.25, *contexts(1, 7)[0]], atol=1e-6)
+    play(bandit, 39, seed=3)
+    assert len(bandit._kept) == 60 and not bandit._fresh
+    waiting = bandit.decide(contexts(1, 8)[0], id="open", now=0.0)
+    play(bandit, 40, seed=4)  # the network changes while one waits
+    place, of = ARMS.index(waiting.arm), bandit._kept[:, 0]
+    rows = bandit._network.features(bandit._kept[of == place, 3:]).astype(float)
+    root = np.sqrt(bandit._kept[of == place, 2])
+    eye = bandit._head.ridge * np.eye(rows.shape[1])
+    gram = (rows * root[:, None]).T @ (rows * root[:, None]) + eye
+    theta = np.linalg.solve(gram, rows.T @ (root**2 * bandit._kept[of == place, 1]))
+    z = bandit._features(contexts(1, 9)[0].astype(np.float32))
+    asked = bandit._features(waiting.x).astype(float)
+    sd = np.sqrt(z @ np.linalg.inv(gram + np.outer(asked, asked)) @ z) * bandit._sd[place]
+    found = bandit.rewards(contexts(1, 9)[0])
+    assert found.mean[place] == pytest.approx(0.5 + z @ theta, abs=2e-3)
+    assert found.width[place] == pytest.approx(sd, rel=2e-2)
+
+
+def test_neural_linear_refuses() -> None:
+    bandit = made("neural_linear")
+    with pytest.raises(ConfigError, match="`adopt` the other's pulls"):
+        bandit.take()
+    with pytest.raises(ConfigError, match="cannot be put together"):
+        bandit.merge(made("linucb").take())
+    for wrong in ({"layers": 3}, {"width": 0}, {"rate": 0.0}, {"memory": 10}, {"noise": 2.0}):
+        with pytest.raises(ConfigError, match="are needed"):
+            made("neural_linear", **wrong)
+
+
+def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    bandit = made("neural_linear")
+    play(bandit, 60)
+    bandit.save(tmp_path)
+    manifest = (tmp_path / "bandit.json").read_text()
+    for wrong in (manifest.replace('"width":32', '"width":31'), manifest.replace('"layers":1', '"layers":2')):
+        assert wrong != manifest
+        (tmp_path / "bandit.json").write_text(wrong)
+        with pytest.raises(ArtefactError, match="does not fit"):
+            load_bandit(tmp_path)
 
 
 def test_pilot_starts_from_outcomes_and_from_preferences() -> None:

@@ -190,7 +190,7 @@ class Panel:
         )
 
 
-@pytest.mark.parametrize("bandit", ["pilot", "lin_ts", "squarecb", "discounted_linucb"])
+@pytest.mark.parametrize("bandit", ["pilot", "lin_ts", "squarecb", "discounted_linucb", "neural_linear"])
 def test_it_learns_from_feedback_who_is_good_at_what(bandit: str) -> None:
     async def main() -> None:
         panel = Panel(bandit=bandit, value_usd=1.0)

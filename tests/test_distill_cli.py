@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from commands import Commands
+from commands import Commands, FakeProvider
 from suffice.cli.distill import _lines
 from suffice.datasets.journal import Journal
 from suffice.distillation.flywheel import RayExecutor
@@ -92,6 +94,30 @@ def test_a_metric_that_is_none_is_said_before_the_teacher_is_paid(suffice: Comma
     wrong = suffice("distill", "run")
     assert wrong.code == 1 and "no metric is called 'rouge'" in wrong.err
     assert not (tmp_path / "journals").exists()
+
+
+def test_ctrl_c_says_what_it_waits_for_and_a_second_one_does_not_wait(suffice: Commands) -> None:
+    with FakeProvider() as provider:
+        suffice.write(provider.config.replace("strength: 0.9", "may_train_on_output: true"))
+        rows = [{"query_id": f"q{n}", "query": ("stall", "quick")[n == 0] + f" {n}"} for n in range(4)]
+        suffice.write("".join(json.dumps(row) + "\n" for row in rows), "q.jsonl")
+        suffice.write("teacher: dear\ncollect: {file: q.jsonl}\n", "distill.yaml")
+        with suffice.start("distill", "collect") as running:
+            end = time.monotonic() + 60
+            journal = suffice.folder / "journals" / "collect-0.jsonl"
+            while len(provider.asked) < 4 or b'"answered"' not in journal.read_bytes():
+                assert time.monotonic() < end, running.err
+                time.sleep(0.02)
+            running.signals(signal.SIGINT)
+            assert running.says("stopping: waiting up to 10 s for 3 calls that are already paid for"), (
+                running.err
+            )
+            start = time.monotonic()
+            running.signals(signal.SIGINT)
+            assert running.ends() == 130 and time.monotonic() - start < 5
+            said = running.err
+        assert said.count("waiting") == 1 and "what was answered is kept" in said and "Traceback" not in said
+        assert journal.read_bytes().count(b'"answered"') == 1
 
 
 def test_keys_consent(suffice: Commands) -> None:

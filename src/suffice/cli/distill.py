@@ -157,7 +157,7 @@ def runner(project: Path | None, ray: bool) -> Iterator[Runner]:
         try:
             yield Runner(found, on_step=on_step, executor=executor)
         except KeyboardInterrupt:
-            notes.print("stopped; nothing is lost: the same command goes on from there")
+            notes.print("stopped; what was answered is kept: the same command goes on from there")
             raise
 
 

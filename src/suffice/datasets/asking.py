@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from suffice.errors import (
 from suffice.protocols import Model
 from suffice.types import Answer, Options, Query
 
+_log: Final = logging.getLogger(__name__)
 _UNBILLED: Final = (
     ProviderRejected, ContextOverflow, ProviderAuthError, ProviderRateLimited, ProviderUnavailable,
 )  # fmt: skip
@@ -71,6 +73,7 @@ class Asker:
         self._timeout_s, self._retries, self._backoff_s = timeout_s, retries, backoff_s
         self._refused: dict[str, str] = {}
         self._alike: dict[str, tuple[str, int]] = {}
+        self._n_under_way, self._is_stopping = 0, False
 
     def check(
         self, model: Model, fields: Mapping[str, Any], remedy: str = "lift the limit with --no-budget"
@@ -139,11 +142,15 @@ class Asker:
         is_stopped = False
         try:
             task = asyncio.ensure_future(model.answer(query, options))
+            self._n_under_way += 1
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:
                 is_stopped = True
+                self._say_stopping()
                 await _ended(task)
+            finally:
+                self._n_under_way -= 1
             answer = await task
             charged = ceiling if answer.cost_usd is None else answer.cost_usd
             kept = _kept(answer)
@@ -162,6 +169,16 @@ class Asker:
             return error
         finally:
             self.budget.settle(ceiling, charged)
+
+    def _say_stopping(self) -> None:
+        """Once, by the first of the calls that are stopped, before any of them has ended."""
+        if not self._is_stopping:
+            self._is_stopping, n = True, self._n_under_way
+            calls = f"{n:,} calls that are" if n > 1 else "a call that is"
+            _log.warning(
+                f"stopping: waiting up to {_GRACE_S:.0f} s for {calls} already paid for; "
+                "Ctrl-C again ends at once, without the answers"
+            )
 
     def _note(self, name: str, error: ProviderError, said: str) -> None:
         """Whether a failure means that no other query will fare better."""

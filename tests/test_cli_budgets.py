@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from commands import Commands, FakeProvider
+from store_parts import record
 from suffice import config as configuration
 from suffice.budgets import Claim, Ledger, Reserve, Settle
 from suffice.build import build
@@ -61,6 +62,55 @@ def test_budgets_are_set_shown_and_cleared(suffice: Commands) -> None:
 def test_bad_budgets_are_refused(suffice: Commands, options: tuple[str, ...], said: str) -> None:
     done = suffice("budgets", "set", "b", *options)
     assert done.code == 1 and said in done.err
+
+
+STRANGERS = """\
+budgets:
+  - {name: ours, per: team, only: default, tokens: 5}
+  - {name: wrong, per: team, only: amce, tokens: 5}
+  - {name: hers, per: user, only: default/ann, tokens: 5}
+  - {name: his, per: user, only: bob, tokens: 5}
+  - {name: gone, per: key, only: nokey, tokens: 5}
+  - {name: open, per: key, only: keyless, tokens: 5}
+"""
+
+
+def test_budgets_for_nobody_are_told(suffice: Commands) -> None:
+    with FakeProvider() as provider:
+        _told_of_strangers(suffice, provider.config)
+
+
+def _told_of_strangers(suffice: Commands, config: str) -> None:
+    suffice.write(config.replace("    strength", "    max_output_tokens: 40\n    strength") + STRANGERS)
+
+    def told() -> dict[str, dict[str, str]]:
+        findings = suffice("doctor", "--json").json["findings"]
+        return {one["name"]: one for one in findings if one["name"].startswith("budget ")}
+
+    assert set(told()) == {"budget wrong", "budget hers", "budget his", "budget gone"}
+    assert not Path("suffice.db").exists()
+    suffice("keys", "create", "--tenant", "acme")
+    revoked = suffice("keys", "create", "--tenant", "left", "--json").json["key"]["id"]
+    suffice("keys", "revoke", revoked)
+    with opened(None) as store:
+        store.append(record(user="ann"))
+    found = told()
+    assert set(found) == {"budget wrong", "budget his", "budget gone"}
+    assert all(one["status"] == "warn" for one in found.values())
+    assert (
+        "the team 'amce', of which there is no key; known: acme, default" in found["budget wrong"]["detail"]
+    )
+    assert found["budget wrong"]["remedy"].endswith("suffice keys create --tenant amce")
+    assert "the user 'bob', whom no request named yet; known: ann" in found["budget his"]["detail"]
+    assert revoked not in found["budget gone"]["detail"]
+    listed = suffice("budgets", "list")
+    assert listed.code == 0
+    for one in found.values():
+        assert one["detail"] in listed.err and one["remedy"] in listed.err
+    done = suffice("budgets", "set", "x", "--per", "team", "--only", "left", "--tokens", "5")
+    assert done.code == 0 and "the team 'left', of which there is no key" in done.err
+    suffice("keys", "create", "--tenant", "left")
+    assert "the team 'left'" not in suffice("budgets", "list").err
 
 
 def test_a_table_shows_the_fullest_and_names_that_can_be_copied(

@@ -21,6 +21,7 @@ from suffice.budgets import Budget, Ledger, Use
 from suffice.cli.base import console, notes, print_json, print_table
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption, configured, opened
+from suffice.cli.strangers import strangers
 from suffice.config import DEFAULT_FILE
 from suffice.errors import ConfigError, NotFound
 from suffice.plans.guard import KEYLESS
@@ -108,6 +109,7 @@ def _list(
         print_table(_table(lines))
         if n_more:
             notes.print(f"and {n_more:,} with more left; --limit shows them", style="dim")
+    _tell_strangers([budget for budget, _ in budgets], store_url)
 
 
 @_budgets.command("set")
@@ -147,6 +149,15 @@ def _set(
         _check_key(only, store_url)
     with_ledger(store_url, lambda ledger: ledger.set_budget(budget), must_exist=False)
     console.print(f"{name}: {terms(budget)}, per {budget.per}", highlight=False)
+    _tell_strangers([budget], store_url)
+
+
+def _tell_strangers(budgets: Sequence[Budget], store_url: str | None) -> None:
+    with opened(store_url, must_exist=False) as store:
+        for found in strangers(budgets, store):
+            notes.print(
+                f"[yellow]{escape(found.detail)}[/]; {escape(found.remedy)}", highlight=False, soft_wrap=True
+            )
 
 
 def _check_key(key_id: str, store_url: str | None) -> None:

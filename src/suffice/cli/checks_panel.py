@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ import msgspec
 from suffice import build, embedders, providers, routers
 from suffice.cli.checks import Finding
 from suffice.cli.checks_promise import check_confidence, check_guarantee
+from suffice.cli.store import opened
+from suffice.cli.strangers import Stranger, strangers
 from suffice.config import Config, ModelConfig, PipelineConfig, RouterConfig
 from suffice.errors import SufficeError
 from suffice.providers.http import HttpClient
@@ -192,6 +195,19 @@ def check_budgets(config: Config) -> Iterator[Finding]:
         return
     names = ", ".join(budget.name for budget in config.budgets) or "none but those set at run time"
     yield Finding(name="budgets", status="ok", detail=names)
+    for found in _strangers(config):
+        yield Finding(name=f"budget {found.budget}", status="warn", detail=found.detail, remedy=found.remedy)
+
+
+def _strangers(config: Config) -> list[Stranger]:
+    """A store that cannot be read is told by its own check."""
+    path = Path(config.store.removeprefix("sqlite:///"))
+    is_new = config.store.startswith("sqlite:///") and not path.exists()
+    try:
+        with nullcontext() if is_new else opened(config.store) as store:
+            return list(strangers(config.budgets, store))
+    except SufficeError:
+        return []
 
 
 def check_endpoints(config: Config) -> Iterator[Finding]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from commands import Commands
 from distill_rows import rows
@@ -117,6 +120,47 @@ def test_a_panel_of_students_that_is_gone_is_named_and_written_again(suffice: Co
     assert finding["status"] == "ok"
     panel.unlink()
     assert suffice("distill", "rollback").code == 0 and "moves-v1" not in panel.read_text()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_each_stage_has_a_heading_a_sentence_its_figures_and_a_place(
+    suffice: Commands, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    run = suffice("distill", "run")
+    blocks = [block.splitlines() for block in run.out.strip().split("\n\n")]
+    names = [block[0].split("  ")[0] for block in blocks]
+    assert names == ["collect", "judge", "curate", "baseline", "train", "evaluate", "promote"]
+    for name, (head, *body) in zip(names, blocks, strict=True):
+        assert re.fullmatch(rf"{name}  \d+(\.\d\d)? s, done before", head), head
+        assert all(line.startswith("  ") for line in body) and body[0].strip()
+        place = Path(body[-1].removeprefix("  in "))
+        assert place.exists(), place
+        assert all(len(line.rstrip()) <= 80 for line in body[1:-1]), "tables fit"
+    said = {name: block[1].strip() for name, block in zip(names, blocks, strict=True)}
+    assert said["collect"] == "700 records, all of them usable"
+    assert re.match(
+        r"on \d+ test rows with gold the teacher's quality is 0\.\d{3}, that of the best rung, ",
+        said["baseline"],
+    )
+    assert re.match(
+        r"on \d+ test rows with gold the student is .* points .* than the teacher \(", said["evaluate"]
+    )
+    assert said["promote"].startswith("passes: at ") and said["promote"] not in run.err
+    first, second = (line.split() for line in blocks[5][3:5])
+    assert (first[0], second[0]) == ("student", "teacher")
+    assert "e-" not in " ".join(first)  # no exponents
+
+
+def test_a_result_goes_to_stdout_while_a_bar_is_on_the_terminal(
+    suffice: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = StringIO()
+    monkeypatch.setattr("suffice.cli.distill.notes", Console(file=shown, force_terminal=True))
+    shutil.rmtree("stages")
+    run = suffice("distill", "run", "--upto", "judge")
+    assert run.code == 0 and "collect  " in run.out and "700 labels" in run.out
+    assert "judge" in shown.getvalue() and "700 labels" not in shown.getvalue()
 
 
 class Killed(BaseException):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from commands import Commands, FakeProvider
-from suffice.cli.distill import _lines
+from suffice.cli.distill_views import _lines
 from suffice.datasets.journal import Journal
 from suffice.distillation.flywheel import RayExecutor
 from suffice.errors import MissingDependency
@@ -48,13 +48,14 @@ def test_the_stages_by_name(suffice: Commands, tmp_path: Path) -> None:
     assert early.code == 1 and "run `suffice distill collect` first" in early.err
     done = suffice("distill", "collect")
     assert done.code == 0, done.err
-    assert "usable: 80" in done.out and "80 usable records, fewer than the 300" in " ".join(done.err.split())
+    assert "80 records, all of them usable" in done.out and "80 usable records, fewer than the 300" in " ".join(done.err.split())
     judged = suffice("distill", "judge", "--json")
     assert judged.code == 0, judged.err
     assert judged.json["counts"]["judge"]["asked"] == 40 and judged.json["is_new"]
     curated = suffice("distill", "curate")
     assert curated.code == 0, curated.err
-    assert "parts: train" in curated.out and "leaks: exact 0" in curated.out
+    assert "none of these was seen in training" in curated.out and "labels to learn  " in curated.out
+    assert "in stages/curate-" in curated.out and "card.md" in curated.out
     shown = suffice("distill", "status").out
     assert "curate" in shown and "to do" in shown
     ran = suffice("distill", "run", "--upto", "curate", "--json")

@@ -40,7 +40,7 @@ def write(folder: Path) -> None:
 
 
 def run(folder: Path, **changed: Any) -> Runner:
-    file = {**FILE, **{key: {**FILE[key], **value} if isinstance(value, dict) else value
+    file = {**FILE, **{key: {**FILE.get(key, {}), **value} if isinstance(value, dict) else value
                        for key, value in changed.items()}}  # fmt: skip
     (folder / "distill.yaml").write_text(json.dumps(file))
     return Runner(flywheel.load(folder))
@@ -64,6 +64,8 @@ HELD = ("baseline", "evaluate", "promote")
         ({"name": "ebbs"}, ()),
         ({"config": "other.yaml"}, ()),
         ({"limits": {"usd": 7}}, ()),
+        ({"collect": {"concurrency": 3, "retries": 1}}, ()),
+        ({"promote": {"stages": [0.2, 0.5], "max_p95_s": 2}}, ()),
         ({"limits": {"min_rows": 12}}, ("collect", "curate")),
         ({"margin": 0.2}, HELD),
         ({"task": {"metric": "em"}}, stages.ORDER[1:]),

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from suffice.cli.base import console, notes, print_json
+from suffice.cli.distill_shown import show
+from suffice.cli.formats import usd
 from suffice.cli.setting import JsonOption
 
 if TYPE_CHECKING:
     from suffice.distillation.flywheel import Done, Runner
+    from suffice.distillation.flywheel.work import Step
 
 group: Final = typer.Typer(
     help="Distil a dear model into a cheap one: collect, judge, curate, train, promote.", no_args_is_help=True
@@ -78,9 +81,11 @@ def _run(
     found: list[Done] = []
     with runner(project, ray) as run:
         for one in run.run_all(upto=upto, past_stops=past_stops):
-            found.append(one)
             if not as_json:
+                if found:
+                    console.print()
                 show(one)
+            found.append(one)
     if found and found[-1].manifest.stage == "promote" and found[-1].manifest.stop is None:
         notes.print(
             "`suffice distill promote` puts it into the panel and tries it on live traffic", style="dim"
@@ -140,25 +145,30 @@ def _forget(
 
 @contextmanager
 def runner(project: Path | None, ray: bool) -> Iterator[Runner]:
-    """The stages of a project, with a progress bar."""
+    """The stages of a project, with a progress bar while one runs."""
     from suffice.distillation.flywheel import RayExecutor, Runner, load
 
-    text = TextColumn("{task.description}")
-    columns = (text, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[usd]}"))
     found = load(project)
     executor = RayExecutor() if ray else None
+    try:
+        yield Runner(found, watch=_bar, executor=executor)
+    except KeyboardInterrupt:
+        notes.print("stopped; what was answered is kept: the same command goes on from there")
+        raise
+
+
+@contextmanager
+def _bar(stage: str) -> Iterator[Step]:
+    """One stage's bar on stderr; gone when it ends, so that nothing is printed into it."""
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[usd]}"))
     with Progress(*columns, console=notes, transient=True) as bars:
-        bar = bars.add_task("working", total=None, usd="", visible=False)
+        bar = bars.add_task(stage, total=None, usd="")
 
-        def on_step(done: int, total: int | None, usd: Decimal | None) -> None:
-            spent = "" if usd is None else f"{usd:.4f} USD"
-            bars.update(bar, completed=done, total=total, usd=spent, visible=True)
+        def on_step(done: int, total: int | None, spent: Decimal | None) -> None:
+            bars.update(bar, completed=done, total=total, usd="" if spent is None else usd(spent))
 
-        try:
-            yield Runner(found, on_step=on_step, executor=executor)
-        except KeyboardInterrupt:
-            notes.print("stopped; what was answered is kept: the same command goes on from there")
-            raise
+        yield on_step
 
 
 def facts(done: Done) -> dict[str, Any]:
@@ -173,44 +183,3 @@ def facts(done: Done) -> dict[str, Any]:
         "counts": manifest.counts,
         "notes": manifest.notes,
     }
-
-
-def show(done: Done) -> None:
-    """A result for people: figures on stdout, notes on stderr."""
-    manifest = done.manifest
-    when = "" if done.is_new else "  (done before)"
-    console.print(f"[bold]{manifest.stage}[/]{when}", highlight=False)
-    for name, value in _lines(manifest.counts):
-        console.print(f"  {name.replace('_', ' ')}: {escape(value)}", highlight=False, soft_wrap=True)
-    console.print(f"  in {escape(str(done.folder))}", style="dim", highlight=False, soft_wrap=True)
-    for note in manifest.notes:
-        notes.print(escape(note), style="yellow", highlight=False, soft_wrap=True)
-    if manifest.stop:
-        console.print(f"[green]{escape(manifest.stop)}[/]", highlight=False, soft_wrap=True)
-
-
-def _lines(counts: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """Figures, those inside figures by "outer inner"; what is empty is left out."""
-    for name, value in counts.items():
-        title = f"{before} {name}".strip()
-        if isinstance(value, dict) and any(isinstance(one, dict) for one in value.values()):
-            yield from _lines(value, title)
-        elif isinstance(value, dict):
-            if value:
-                yield title, ", ".join(f"{key} {_figure(one)}" for key, one in value.items())
-        elif value is not None and value not in ([], ()):
-            yield title, _figure(value)
-
-
-def _figure(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "?"}[value]
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{Decimal(f'{value:.4g}'):f}"  # no exponents
-    if isinstance(value, list | tuple):
-        if len(value) == 2 and all(isinstance(one, float) for one in value):
-            return f"{_figure(value[0])} to {_figure(value[1])}"
-        return "(" + ", ".join(map(_figure, value)) + ")"
-    return str(value)

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 
 from suffice.cli.base import notes, print_json
-from suffice.cli.distill import AnewOption, ProjectOption, RayOption, facts, runner, show
+from suffice.cli.distill import AnewOption, ProjectOption, RayOption, facts, runner
+from suffice.cli.distill_shown import show
 from suffice.cli.setting import JsonOption
 
 

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 
 from suffice.cli.base import console, notes, print_json
-from suffice.cli.distill import AnewOption, ProjectOption, runner, show
+from suffice.cli.distill import AnewOption, ProjectOption, runner
+from suffice.cli.distill_shown import show
 from suffice.cli.setting import JsonOption
 from suffice.cli.store import StoreOption
 

@@ -135,5 +135,6 @@ STAGE = Stage(
     settings=Evaluating,
     needs=("curate", "baseline", "train"),
     reads=("task", "teacher", "seed"),
+    aside=("concurrency",),
     sources=lambda project, own, now: panel.source(project, own.judge, own.panel),
 )

@@ -129,5 +129,6 @@ STAGE = Stage(
     settings=Baselines,
     needs=("curate",),
     reads=("task", "margin"),
+    aside=("concurrency",),
     sources=lambda project, own, now: panel.source(project, own.model),
 )

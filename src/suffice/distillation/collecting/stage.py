@@ -235,6 +235,7 @@ STAGE = Stage(
     run=collect,
     settings=Collecting,
     reads=("task.kind", "task.instruction", "task.labels", "teacher", "limits.min_rows", "seed"),
+    aside=("concurrency", "timeout_s", "retries"),
     sources=_sources,
     live=_live,
     check=check_name,

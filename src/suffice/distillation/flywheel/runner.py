@@ -17,7 +17,7 @@ import msgspec
 from suffice.distillation.flywheel import preflight, stages
 from suffice.distillation.flywheel.executors import Executor, LocalExecutor
 from suffice.distillation.flywheel.project import Project
-from suffice.distillation.flywheel.work import Done, Manifest, Result, Stage, Step, Work, quiet
+from suffice.distillation.flywheel.work import Done, Manifest, Result, Stage, Step, Watch, Work, quiet
 from suffice.errors import ConfigError, DataError, SufficeError
 
 MANIFEST: Final = "manifest.json"
@@ -32,16 +32,19 @@ class Runner:
         project: Project,
         *,
         on_step: Step = quiet,
+        watch: Watch | None = None,
         executor: Executor | None = None,
         now: float | None = None,
     ) -> None:
         """
         Parameters
         ----------
+        watch : opened around each stage that runs, in place of `on_step`
         executor : for stages with big jobs; None: this process
         now : Unix seconds; None: the clock's
         """
-        self.project, self._on_step = project, on_step
+        self.project = project
+        self._watch = watch or (lambda name: contextlib.nullcontext(on_step))
         self._executor = executor or LocalExecutor()
         self._now = time.time() if now is None else now
         self.folder = project.path("stages")
@@ -128,8 +131,9 @@ class Runner:
         if stage.sources is not None:
             digests |= stage.sources(self.project, settings, self._now)
         read = {name: attrgetter(name)(self.project) for name in stage.reads}
-        parts = msgspec.to_builtins((stage.name, stage.version, read, settings, digests))
-        key = _short(parts)
+        chosen = msgspec.to_builtins(settings)
+        counted = {name: value for name, value in chosen.items() if name not in stage.aside}
+        key = _short(msgspec.to_builtins((stage.name, stage.version, read, counted, digests)))
         return _Plan(
             stage=stage.name,
             version=stage.version,
@@ -169,7 +173,8 @@ class Runner:
         try:
             scratch.mkdir(parents=True)
             self.journals.mkdir(exist_ok=True)
-            result = stage.run(self._work(plan, inputs, scratch))
+            with self._watch(stage.name) as on_step:
+                result = stage.run(self._work(plan, inputs, scratch, on_step))
             manifest = _manifest(plan, result, scratch, time.monotonic() - started)
             _write(scratch / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             _replace(scratch, plan.folder)
@@ -188,14 +193,14 @@ class Runner:
             raise
         return Done(folder=plan.folder, manifest=manifest, is_new=True)
 
-    def _work(self, plan: _Plan, inputs: list[Done], out: Path) -> Work:
+    def _work(self, plan: _Plan, inputs: list[Done], out: Path, on_step: Step) -> Work:
         return Work(
             project=self.project,
             settings=plan.settings,
             inputs={one.manifest.stage: one.folder for one in inputs},
             out=out,
             journals=self.journals,
-            on_step=self._on_step,
+            on_step=on_step,
             now=self._now,
             executor=self._executor,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from suffice.distillation.flywheel.rows import ROWS, Row, read_rows
 
 Step = Callable[[int, int | None, Decimal | None], None]
 """Told what is done, of how many (None: not known), and USD spent (None: nothing is paid for)."""
+
+
+Watch = Callable[[str], AbstractContextManager[Step]]
+"""Given the name of a stage that is about to run: whom it tells its steps."""
 
 
 def quiet(done: int, total: int | None, usd: Decimal | None) -> None:
@@ -75,6 +80,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the project, beside its own section, on which the result depends; `task.labels` is one field
     of a field. What only limits which calls are made (`limits.usd`) is none: a result that lacks some is
     partial, and tried again anyway."""
+    aside: tuple[str, ...] = ()
+    """Settings that say how it is done, or are for others: the result does not depend on them."""
     sources: Callable[[Project, Any, float], Mapping[str, str]] | None = None
     """Digests of what it reads from elsewhere, by name, from project, settings and the time."""
     check: Callable[[Project], None] | None = None

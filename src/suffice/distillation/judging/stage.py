@@ -148,6 +148,7 @@ STAGE = Stage(
     settings=Judging,
     needs=("collect",),
     reads=("task", "teacher", "seed"),
+    aside=("concurrency", "timeout_s", "retries"),
     sources=_sources,
     check=check,
 )

@@ -249,4 +249,13 @@ STAGE = Stage(
     settings=Promoting,
     needs=("curate", "train", "evaluate"),
     reads=("teacher", "margin", "seed"),
+    aside=(
+        "control",
+        "judge",
+        "stages",
+        "judged",
+        "metric",
+        "max_error_rate",
+        "max_p95_s",
+    ),  # for live traffic
 )

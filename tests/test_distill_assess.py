@@ -287,6 +287,8 @@ def test_an_interrupted_evaluation_goes_on(folder: Path, monkeypatch: pytest.Mon
     calls.extend([0] * 4)
     run_evaluate(folder)
     assert sum(calls) == 270 - 48
+    run_evaluate(folder, judged=50, concurrency=9)
+    assert sum(calls) == 270 - 48  # other questions about the same answers
     again = json.loads((folder / "evaluate" / "evaluation.json").read_text())
     (folder / "journals" / journal.name).unlink()
     run_evaluate(folder)

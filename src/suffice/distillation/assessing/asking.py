@@ -53,7 +53,8 @@ def answered(rows: Sequence[Row], work: Work) -> dict[str, Told]:
         raise ConfigError(
             f"put {card.model!r} into the panel and name it as evaluate.panel", key="evaluate.panel"
         )
-    key = fingerprint((folder / CARD).read_text(), msgspec.to_builtins(settings), folder.name)
+    how = (settings.gguf, settings.threads, settings.usd_per_cpu_hour)  # a new judge asks no student again
+    key = fingerprint((folder / CARD).read_text(), how, folder.name)
     journal = work.journals / f"evaluate-{key[:12]}.jsonl"
     known = _read(journal)
     left = [row for row in rows if row.id not in known]

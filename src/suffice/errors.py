@@ -15,7 +15,8 @@ SufficeError
 ├── StoreError
 │   ├── StoreCorrupt
 │   ├── StoreLocked
-│   └── StoreFull
+│   ├── StoreFull
+│   └── LedgerAway           the server that keeps the budgets cannot be asked; 503
 ├── RequestError             the caller's fault; 4xx
 │   ├── InvalidRequest       400
 │   ├── Unauthorized         401
@@ -184,6 +185,22 @@ class StoreLocked(StoreError):
 class StoreFull(StoreError):
     status = 507
     code = "store_full"
+
+
+class LedgerAway(StoreError):
+    """What clients are told holds no address of the server: that stands in `str(error)`, for logs."""
+
+    status = 503
+    code = "ledger_away"
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object."""
+        found = super().body()
+        found["error"]["message"] = (
+            "the ledger of budgets cannot be asked, and no call is made on a budget that cannot be kept; "
+            "try again in a moment"
+        )
+        return found
 
 
 class RequestError(SufficeError):

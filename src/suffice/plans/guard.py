@@ -15,7 +15,7 @@ import msgspec
 
 from suffice.budgets import Budget, Ledger, Span
 from suffice.budgets.limits import GLOBAL
-from suffice.errors import CatalogueError, ConfigError, StoreError
+from suffice.errors import CatalogueError, ConfigError, LedgerAway, StoreError
 from suffice.plans.ceilings import ceiling
 from suffice.plans.purse import Held, Purse
 from suffice.protocols import Model
@@ -97,13 +97,13 @@ class Guard:
 
         Raises
         ------
-        StoreError
+        LedgerAway
             If the ledger cannot be asked and the guard is strict.
         """
         if caller.key_id not in self._known_keys:  # its budgets were set before it was given away
             has_looked = await self.look()
             if not has_looked and self._is_strict:
-                raise StoreError("the ledger does not say which budgets hold; no call is made")
+                raise LedgerAway("the ledger does not say which budgets hold; no call is made")
             if len(self._known_keys) >= _REMEMBERED:
                 self._known_keys.clear()
             if has_looked:

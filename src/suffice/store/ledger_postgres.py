@@ -7,20 +7,38 @@ all that waited for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from suffice.budgets import Budget, Operation, Outcome, Use
-from suffice.errors import MissingDependency, StoreError
+from suffice.errors import LedgerAway, MissingDependency
 from suffice.store.ledger_rows import TABLES, Row, Rows
 
 T = TypeVar("T")
 _LOCK: Final = 0x5355464649434500
 """Names the lock among others of the database ("SUFFICE")."""
 _LOOK_S: Final = 1.0
+_GRACE_S: Final = 10.0
+"""So long after the server's start no lease ends: what was settled while it was away comes first."""
 _CONNECT_S: Final = 5
+_ANSWER_S: Final = 10.0
+"""A server that is silent for so long counts as away: its machine is off, or frozen."""
+_TURN_S: Final = 5
+"""So long others' transactions are waited for, and may one stand still whose process is frozen."""
+
+
+class _Clock(NamedTuple):
+    """The server's."""
+
+    now: float
+    up_s: float
+    """Since its start."""
 
 
 class PostgresLedger:
@@ -44,8 +62,9 @@ class PostgresLedger:
         self._lock = threading.Lock()
 
     async def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
-        def work(rows: Rows, now: float) -> list[Outcome]:
-            looks = time.monotonic() - self._looked_at >= _LOOK_S
+        def work(rows: Rows, clock: _Clock) -> list[Outcome]:
+            now, up_s = clock
+            looks = up_s >= _GRACE_S and time.monotonic() - self._looked_at >= _LOOK_S
             outcomes = rows.apply(operations, now, looks_at_leases=looks)
             if looks:
                 self._looked_at = time.monotonic()
@@ -66,42 +85,57 @@ class PostgresLedger:
         return await self._run(lambda rows, _: rows.clear_budget(name))
 
     async def close(self) -> None:
+        if self._lock.locked():  # by a transaction that nobody waits for any more
+            self._cut()
         with self._lock:
             self._drop()
 
-    async def _run(self, work: Callable[[Rows, float], T]) -> T:
+    async def _run(self, work: Callable[[Rows, _Clock], T]) -> T:
         """In a transaction that excludes all others.
 
         Raises
         ------
-        StoreError
+        LedgerAway
             If it is not known to be done.
         """
-        return await asyncio.to_thread(self._transact, work)
+        thread = asyncio.ensure_future(asyncio.to_thread(self._transact, work))
+        thread.add_done_callback(_heard)
+        try:
+            return await asyncio.wait_for(asyncio.shield(thread), _ANSWER_S)
+        except TimeoutError:
+            self._cut()
+            raise LedgerAway(f"the ledger on PostgreSQL: no answer for {_ANSWER_S:g} s") from None
 
-    def _transact(self, work: Callable[[Rows, float], T]) -> T:
+    def _transact(self, work: Callable[[Rows, _Clock], T]) -> T:
         with self._lock:
             try:
-                if self._connection is None:
-                    self._connection = self._connect()
+                if self._connection is None or _has_ended(self._connection):
+                    self._drop()
+                    self._connect()
                 with self._connection.transaction(), self._connection.cursor() as cursor:
-                    now = _locked(cursor)
-                    return work(_rows(cursor), now)
+                    clock = _locked(cursor)
+                    return work(_rows(cursor), clock)
             except self._psycopg.Error as error:
                 self._drop()
-                raise StoreError(f"the ledger on PostgreSQL: {str(error).strip()}") from error
+                raise LedgerAway(f"the ledger on PostgreSQL: {str(error).strip()}") from error
 
-    def _connect(self) -> Any:
+    def _connect(self) -> None:
         connection = self._psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
-        try:
-            with connection.transaction(), connection.cursor() as cursor:
-                _locked(cursor)
-                _create(cursor)
-            connection.execute("SET search_path TO suffice")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._connection = connection
+        connection.execute(f"SET lock_timeout = '{_TURN_S}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{_TURN_S}s'")
+        with connection.transaction(), connection.cursor() as cursor:
+            _locked(cursor)
+            _create(cursor)
+        connection.execute("SET search_path TO suffice")
+
+    def _cut(self) -> None:
+        """Let the thread that waits for the server fail."""
+        with (
+            contextlib.suppress(OSError, AttributeError, self._psycopg.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -109,11 +143,29 @@ class PostgresLedger:
             self._connection = None
 
 
-def _locked(cursor: Any) -> float:
+def _has_ended(connection: Any) -> bool:
+    """Whether the server hung up while nothing was asked: there is something to read, its last word."""
+    if connection.closed:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _heard(thread: asyncio.Future[Any]) -> None:
+    """Nobody waits any more for what a cut transaction says."""
+    if not thread.cancelled():
+        thread.exception()
+
+
+def _locked(cursor: Any) -> _Clock:
     """Wait for the others' transactions; returns the server's time."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-    return float(cursor.fetchone()[0])
+    cursor.execute(
+        "SELECT extract(epoch FROM clock_timestamp())::float8, "
+        "extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
+    )
+    return _Clock(*cursor.fetchone())
 
 
 def _create(cursor: Any) -> None:

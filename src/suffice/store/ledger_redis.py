@@ -13,16 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from suffice.budgets import Budget, Operation, Outcome, Reserve, Use
-from suffice.errors import MissingDependency, StoreError
+from suffice.errors import LedgerAway, MissingDependency
 
 _PREFIX: Final = "{suffice}:budget:"
 """Of all keys; the braces keep them on one node of a cluster."""
 _TIMEOUT_S: Final = 5.0
 _KEEP_S: Final = 86400
 """How long what counts no more is kept, for clocks that jump and processes that are late."""
+_GRACE_S: Final = 10
+"""So long after the server's start no lease ends: what was settled while it was away comes first."""
 
 _SCRIPT: Final = """
-local prefix, keep = ARGV[1], tonumber(ARGV[3])
+local prefix, keep, grace = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 
@@ -139,8 +141,15 @@ local function settle(operation)
   redis.call('DEL', name)
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'open', '-inf', '(' .. now, 'LIMIT', 0, 1000)) do
-  expire(id)
+local function is_fresh()
+  local info = redis.pcall('INFO', 'server')
+  local up = type(info) == 'string' and string.match(info, 'uptime_in_seconds:(%d+)')
+  return up and tonumber(up) < grace
+end
+
+local ended = redis.call('ZRANGEBYSCORE', prefix .. 'open', '-inf', '(' .. now, 'LIMIT', 0, 1000)
+if #ended > 0 and not is_fresh() then
+  for _, id in ipairs(ended) do expire(id) end
 end
 local outcomes = {}
 for place, operation in ipairs(cjson.decode(ARGV[2])) do
@@ -170,18 +179,24 @@ class RedisLedger:
         """
         try:
             import redis.asyncio
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
         except ImportError:
             raise MissingDependency("redis", "redis", "a ledger on Redis") from None
         self._error = redis.RedisError
         self._redis: Any = redis.asyncio.Redis.from_url(
-            url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, decode_responses=True
+            url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 0),  # a script that was sent twice would reserve twice
         )
         self._script = self._redis.register_script(_SCRIPT)
 
     async def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
         sent = msgspec.json.encode([_written(operation) for operation in operations])
         keys = [f"{_PREFIX}open"]
-        said = await self._asked(self._script(keys=keys, args=[_PREFIX, sent, _KEEP_S]))
+        said = await self._asked(self._script(keys=keys, args=[_PREFIX, sent, _KEEP_S, _GRACE_S]))
         found = msgspec.json.decode(said)
         return [_outcome(operation, entry) for operation, entry in zip(operations, found, strict=True)]
 
@@ -215,7 +230,7 @@ class RedisLedger:
         try:
             return await work
         except (self._error, OSError) as error:
-            raise StoreError(f"the ledger on Redis: {error}") from error
+            raise LedgerAway(f"the ledger on Redis: {error}") from error
 
 
 def _written(operation: Operation) -> dict[str, Any]:

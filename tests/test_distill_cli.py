@@ -48,7 +48,8 @@ def test_the_stages_by_name(suffice: Commands, tmp_path: Path) -> None:
     assert early.code == 1 and "run `suffice distill collect` first" in early.err
     done = suffice("distill", "collect")
     assert done.code == 0, done.err
-    assert "80 records, all of them usable" in done.out and "80 usable records, fewer than the 300" in " ".join(done.err.split())
+    assert "80 records, all of them usable" in done.out
+    assert "80 usable records, fewer than the 300" in " ".join(done.err.split())
     judged = suffice("distill", "judge", "--json")
     assert judged.code == 0, judged.err
     assert judged.json["counts"]["judge"]["asked"] == 40 and judged.json["is_new"]

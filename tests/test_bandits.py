@@ -394,6 +394,17 @@ def test_neural_linear_regressions_are_those_of_its_features() -> None:
     assert found.width[place] == pytest.approx(sd, rel=2e-2)
 
 
+def test_neural_linear_starts_from_outcomes() -> None:
+    x = contexts(300)
+    truth = np.where(np.random.default_rng(3).random((300, 3)) < 0.3, np.nan, rewards(x))
+    warm = bandits.create("neural_linear", ARMS, D).warm(x, truth)
+    assert warm.version == 0 and len(warm._kept) == np.isfinite(truth).sum()
+    for row in contexts(20, 1):
+        np.testing.assert_allclose(warm.rewards(row).mean, rewards(row[None])[0], atol=0.12)
+    with pytest.raises(DataError, match="contexts"):
+        warm.warm(x[:, :2], truth)
+
+
 def test_neural_linear_refuses() -> None:
     bandit = made("neural_linear")
     with pytest.raises(ConfigError, match="`adopt` the other's pulls"):

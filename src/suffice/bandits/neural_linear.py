@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from suffice.bandits.base import BaseBandit, Estimates, Pull, Vector
 from suffice.bandits.lin_ts import LinTS, chances_of_highest
 from suffice.bandits.linear import BASELINE
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, DataError
 from suffice.types import BoolArray, FloatArray
 
 Matrix = NDArray[np.float32]
@@ -145,6 +145,29 @@ class NeuralLinear(BaseBandit):
         """Rewards, the oldest first: the arm's place, the reward less BASELINE, the weight, the context."""
         self._fresh: list[Matrix] = []
         """Rows that are not in `_kept` yet."""
+
+    def warm(self, x: ArrayLike, quality: ArrayLike) -> NeuralLinear:
+        """Remember recorded outcomes as if they were rewards, and train on them as often as on those.
+
+        Parameters
+        ----------
+        x : shape (n, d)
+        quality : shape (n, K), in [0, 1], NaN for unknown; what `memory` has no room for is left out, the
+            first rows first
+        """
+        rows, known = np.asarray(x, np.float32), np.asarray(quality, np.float32)
+        if rows.shape != (len(known), self.d) or known.shape[1:] != (len(self.arms),):
+            raise DataError(
+                f"contexts {rows.shape} and quality {known.shape} for {len(self.arms)} arms of {self.d}"
+            )
+        at, arm = np.nonzero(~np.isnan(known))
+        head = np.column_stack([arm, known[at, arm] - BASELINE, np.ones(len(at))])
+        self._fresh += list(np.column_stack([head, rows[at]]).astype(np.float32))
+        self._remember()
+        for _ in range(math.ceil(len(self._kept) / self.every)):
+            self._train()
+        self._refresh()
+        return self
 
     def take(self) -> Any:
         """Raises ConfigError: features of two networks do not add up."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from suffice import bandits
 from suffice.bandits.linear import BASELINE, LinearBandit
+from suffice.bandits.neural_linear import NeuralLinear
 from suffice.bandits.pilot import Pilot
 from suffice.evaluation.replay.stream import Stream
 from suffice.types import BoolArray, FloatArray
@@ -59,6 +60,8 @@ class BanditPlayer:
         ----------
         scored : the arms whose supervised scores are the last columns before the constant
         """
+        if isinstance(self.bandit, NeuralLinear):
+            self.bandit.warm(contexts, quality[:, self._places])
         if not isinstance(self.bandit, LinearBandit):
             return
         rows, gains = contexts.astype(np.float64), quality[:, self._places] - BASELINE

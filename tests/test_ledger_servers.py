@@ -132,16 +132,15 @@ def test_a_gateway_that_stands_still_in_its_transaction_does_not_stop_others(
 
         def stands_still(rows: Any, clock: Any) -> None:
             held.set()
-            goes_on.wait(20)
+            goes_on.wait(30)
             rows.uses()
 
         frozen = asyncio.create_task(ours._run(stands_still))
         await asyncio.to_thread(held.wait)
         try:
-            start, n_refused = time.monotonic(), 0
+            start = time.monotonic()
             while not await _takes(theirs, reserve("1", 1)):
-                n_refused += 1
-            assert n_refused and time.monotonic() - start < 6
+                assert time.monotonic() - start < 15
         finally:
             goes_on.set()
         with pytest.raises(LedgerAway, match="idle-in-transaction"):

@@ -121,13 +121,17 @@ class PostgresLedger:
 
     def _connect(self) -> None:
         connection = self._psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
-        self._connection = connection
-        connection.execute(f"SET lock_timeout = '{_TURN_S}s'")
-        connection.execute(f"SET idle_in_transaction_session_timeout = '{_TURN_S}s'")
-        with connection.transaction(), connection.cursor() as cursor:
-            _locked(cursor)
-            _create(cursor)
-        connection.execute("SET search_path TO suffice")
+        self._connection = connection  # from here on it can be cut
+        try:
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout"):
+                connection.execute("SELECT set_config(%s, %s, false)", (name, f"{_TURN_S}s"))
+            with connection.transaction(), connection.cursor() as cursor:
+                _locked(cursor)
+                _create(cursor)
+            connection.execute("SET search_path TO suffice")
+        except BaseException:
+            self._drop()
+            raise
 
     def _cut(self) -> None:
         """Let the thread that waits for the server fail."""

@@ -169,7 +169,7 @@ def test_a_gateway_refuses_and_then_serves_again(server: Server, tmp_path: Path,
             server.kill()
             status, body = ask(url, "")
             server.start()
-            end = time.monotonic() + 5
+            end = time.monotonic() + 15
             while (again := ask(url, "")[0]) != 200 and time.monotonic() < end:
                 time.sleep(0.05)
             gateway.signals(15)

@@ -1,11 +1,11 @@
 """Ours, a bare cosine and GPTCache on pairs that nothing was learnt from.
 
-    python benchmarks/caching/compare.py [--pairs FILE] [--peer PYTHON] [--vectors DIR] [--show]
+    python benchmarks/caching/compare.py [--part held] [--pairs FILE] [--peer PYTHON] [--vectors DIR] [--show]
 
-Without --pairs: the test part of the written pairs. With it, a JSON list of {"text_a", "text_b", "label"},
-as GPTCache's own `similiar_qqp_full.json`, of which --sample are drawn, as many of either label; --peer is
-the python of an environment with gptcache; its cache is run with our MiniLM vectors (its default ONNX
-models come from a hub).
+Without --pairs: a part of the written pairs, test, growth or held. With it, a JSON list of {"text_a",
+"text_b", "label"}, as GPTCache's own `similiar_qqp_full.json`, of which --sample are drawn, as many of either
+label; --peer is the python of an environment with gptcache; its cache is run with our MiniLM vectors (its
+default ONNX models come from a hub).
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ PEER = Path(__file__).parent / "gptcache_side.py"
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--part", choices=("test", "growth", "held"), default="test")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--sample", type=int, default=3_000)
     parser.add_argument("--peer", type=Path)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
-    written = pairs("test", per_family=200) if options.pairs is None else _read(options.pairs, options.sample)
+    written = (
+        pairs(options.part, per_family=200) if options.pairs is None else _read(options.pairs, options.sample)
+    )
     same = np.array([one.same for one in written])
     families = np.array([one.family for one in written])
     print(f"{len(written)} pairs, {same.sum()} the same, {len(set(families))} families")

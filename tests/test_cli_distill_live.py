@@ -96,6 +96,11 @@ def test_a_project_from_its_records_to_live_traffic_and_back(suffice: Commands) 
     suffice.write("".join(json.dumps(line) + "\n" for line in queries), "new.jsonl")
     pooled = suffice("distill", "pool", "new.jsonl", "--out", "next.jsonl", "--n", "1", "--json")
     assert pooled.json["queries"] == 1 and json.loads(Path("next.jsonl").read_text())["query"] == "lithium"
+    for wrong, said in (("new.jsonl", "not written over"), ("next.csv", "JSON Lines")):
+        refused = suffice("distill", "pool", "new.jsonl", "--out", wrong)
+        assert refused.code == 1 and said in " ".join(refused.err.split())
+    assert len(Path("new.jsonl").read_text().splitlines()) == 2 and not Path("next.csv").exists()
+    assert suffice("distill", "pool", "new.jsonl", "--out", "none.jsonl", "--n", "0").code == 2
 
 
 def test_a_panel_of_students_that_is_gone_is_named_and_written_again(suffice: Commands) -> None:

@@ -69,7 +69,7 @@ def _add(
 def _search(
     query: Annotated[str, typer.Argument(help="What to look for; any text.")],
     file: FileOption = _FILE,
-    k: Annotated[int, typer.Option("-k", min=1, help="Passages.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, max=100_000, help="Passages.")] = 5,
     retriever: Annotated[str, typer.Option(help="fts5, bm25s, vector or hybrid.")] = "fts5",
     embedder: Annotated[str, typer.Option(help="For vector and hybrid.")] = "hashed",
     rebuild: Annotated[bool, typer.Option(help="Embed all anew where the embedder is another.")] = False,

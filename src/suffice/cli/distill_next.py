@@ -85,8 +85,10 @@ def _show(found: list[Suggestion]) -> None:
 
 def _pool(
     file: Annotated[Path, typer.Argument(help="Queries without answers: query_id and query.")],
-    out: Annotated[Path, typer.Option(help="A file for `collect: {file: ...}` of the next round.")],
-    n: Annotated[int, typer.Option(help="At most so many.")] = 500,
+    out: Annotated[
+        Path, typer.Option(help="A new .jsonl file for `collect: {file: ...}` of the next round.")
+    ],
+    n: Annotated[int, typer.Option(min=1, help="At most so many.")] = 500,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,6 +99,10 @@ def _pool(
     from suffice.distillation.promoting.stage import read_promotion
     from suffice.distillation.students import open_student
 
+    if out.suffix != ".jsonl":
+        raise ConfigError(f"--out: {out}: JSON Lines are written; end the name in .jsonl")
+    if out.exists():
+        raise ConfigError(f"--out: {out} is there already, and is not written over: name a new file")
     with runner(project, False) as run:
         trained, curated, promoted = (run.done(name) for name in ("train", "curate", "promote"))
     if trained is None or curated is None:

@@ -150,6 +150,8 @@ def test_terms_that_were_withdrawn_end_every_stage(project: Make, tmp_path: Path
             r"distill.yaml:3: evaluate.judge: 'nosuch' is not in the panel.*it has tea",
         ),
         ("judge: {model: nosuch}", r"distill.yaml:3: judge.model: 'nosuch' is not in the panel"),
+        ("curate: {embedder: minlm}", r"distill.yaml:3: curate.embedder: .*minlm"),
+        ("baseline: {embedder: hashed, embedder_params: {bogus: 1}}", r"baseline.embedder: .*bogus"),
         ("name: judge", "'judge' is a model of"),
     ],
 )

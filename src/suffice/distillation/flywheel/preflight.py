@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from suffice import embedders
 from suffice.distillation.flywheel import panel, stages
 from suffice.distillation.flywheel.project import Project
 from suffice.distillation.flywheel.work import Stage
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, UnknownName
 
 _MODELS: Final = (("judge", "model"), ("baseline", "model"), ("evaluate", "judge"), ("promote", "judge"))
 """Sections and their settings that name a model of the panel; `evaluate.panel` may get there later."""
@@ -32,6 +33,11 @@ def check(project: Project, stage: Stage) -> None:
                 key,
                 f"{name!r} is not in the panel of {project.config_path}; it has {', '.join(known)}",
             )
+    if (embedder := getattr(settings, "embedder", None)) is not None:
+        try:
+            embedders.registry.check(embedder, getattr(settings, "embedder_params", {}))
+        except (ConfigError, UnknownName) as error:
+            raise project.wrong(stage.name, "embedder", str(error)) from None
     if stage.check is not None:
         stage.check(project)
 

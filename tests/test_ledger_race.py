@@ -1,27 +1,10 @@
 """Budgets under concurrency and under kill -9: small versions of `benchmarks/online/ledger.py`."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-
-
-def benchmark(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "online" / "ledger.py"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENBLAS_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+from servers import benchmark
 
 
 @pytest.mark.slow
@@ -30,7 +13,9 @@ def test_no_race_spends_beyond_a_budget_or_leaves_it_unused(kind: str) -> None:
     if kind != "sqlite":
         module = {"postgres": "psycopg", "redis": "redis"}[kind]
         pytest.importorskip(module, reason=f"pip install 'suffice[{kind}]'")
-    said = benchmark("race", "--ledger", kind, "--repeats", "2", "--tasks", "50", "--calls", "400")
+    said = benchmark(
+        "ledger.py", "race", "--ledger", kind, "--repeats", "2", "--tasks", "50", "--calls", "400"
+    )
     if "left out" in said:
         pytest.skip(said.strip())
     lines = said.splitlines()
@@ -42,7 +27,7 @@ def test_no_race_spends_beyond_a_budget_or_leaves_it_unused(kind: str) -> None:
 
 
 def test_kills_lose_nothing_that_was_acknowledged() -> None:
-    said = benchmark("kill", "--kills", "5")
+    said = benchmark("ledger.py", "kill", "--kills", "5")
     acknowledged = re.search(r"(\d+) operations acknowledged", said)
     assert acknowledged is not None and int(acknowledged[1]) > 50, said
     assert "acknowledged: 0 lost, the books differ by 0 pico-dollars, 0 still held" in said
